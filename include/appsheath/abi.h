@@ -122,12 +122,14 @@
 #define AS_RESULT_OPEN          2
 
 /* Statuses.  A request that is wrong in several ways gets the first that
- * applies in the order of this list, per page for the page statuses (D1). */
+ * applies in the order of this list.  Pages are judged one after the other in
+ * the order of the page list: AS_E_PAGE to AS_E_RANGE of page 0, then of page
+ * 1, and so on (D1). */
 #define AS_OK                   0
 #define AS_PENDING              0xffffffff      /* not done yet: written by the 'visor before the doorbell */
 #define AS_E_OP                 1       /* unknown op */
 #define AS_E_FLAGS              2       /* unknown flag, or a field that must be zero is not */
-#define AS_E_COUNT              3       /* no page, too many pages, or not as many as the image's memory bytes say */
+#define AS_E_COUNT              3       /* no page, too many pages, or too many bytes */
 #define AS_E_ADDRESS            4       /* base, va or psp unaligned, outside the window, or on the port page (W1, W6) */
 #define AS_E_LIST               5       /* the page list or result buffer cannot be read or written (D4) */
 #define AS_E_CONTEXT            6       /* no such context */
@@ -136,7 +138,7 @@
 #define AS_E_PROTECTED          9       /* a page belongs to a context already (D2) */
 #define AS_E_BUSY               10      /* a device has a page mapped (A6): try again */
 #define AS_E_RANGE              11      /* a window page in the range is taken (W2) */
-#define AS_E_IMAGE              12      /* the image header is malformed (L, section 6) */
+#define AS_E_IMAGE              12      /* the image header is malformed, or wants another base or number of pages (L) */
 #define AS_E_NO_KEY             13      /* no key on the trusted port (K1) */
 #define AS_E_BAD_KEY            14      /* the key is bad as a whole (K1) */
 #define AS_E_NOT_TRUSTED        15      /* the key does not name the image (L3) */

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The arbiter's tables: see arbiter.h.
+ */
+#include <string.h>
+
+#include "arbiter.h"
+
+#define BITS (8 * sizeof(unsigned long))
+
+static void set_protected(AsArbiter *a, uint64_t frame, bool on)
+{
+    unsigned long bit = 1ul << frame % BITS;
+
+    if (on) {
+        __atomic_fetch_or(&a->bitmap[frame / BITS], bit, __ATOMIC_SEQ_CST);
+    } else {
+        __atomic_fetch_and(&a->bitmap[frame / BITS], ~bit, __ATOMIC_SEQ_CST);
+    }
+}
+
+bool as_is_protected(const AsArbiter *a, uint64_t frame)
+{
+    return frame < a->frames &&
+           __atomic_load_n(&a->bitmap[frame / BITS], __ATOMIC_SEQ_CST) >>
+           frame % BITS & 1;
+}
+
+AsArbiter *as_arbiter_new(uint64_t frames, uint64_t window_base,
+                          uint64_t window_size)
+{
+    AsArbiter *a = g_new0(AsArbiter, 1);
+
+    a->frames = frames;
+    a->window_base = window_base;
+    a->window_size = window_size;
+    a->contexts = g_hash_table_new(g_int64_hash, g_int64_equal);
+    a->by_va = g_hash_table_new(g_int64_hash, g_int64_equal);
+    a->by_frame = g_hash_table_new(g_int64_hash, g_int64_equal);
+    a->bitmap = g_new0(unsigned long, frames / BITS + 1);
+    a->next_id = 1;
+    return a;
+}
+
+void as_arbiter_free(AsArbiter *a)
+{
+    g_autoptr(GList) contexts = g_hash_table_get_values(a->contexts);
+
+    for (GList *l = contexts; l; l = l->next) {
+        as_context_free(a, l->data);
+    }
+    g_hash_table_destroy(a->contexts);
+    g_hash_table_destroy(a->by_va);
+    g_hash_table_destroy(a->by_frame);
+    g_free(a->bitmap);
+    g_free(a);
+}
+
+bool as_in_window(const AsArbiter *a, uint64_t va)
+{
+    return va - a->window_base < a->window_size;
+}
+
+bool as_range_is_good(const AsArbiter *a, uint64_t va, uint64_t pages)
+{
+    uint64_t offset = va - a->window_base;
+
+    return va % AS_PAGE_SIZE == 0 && offset >= AS_PAGE_SIZE &&
+           offset < a->window_size &&
+           pages <= (a->window_size - offset) / AS_PAGE_SIZE;
+}
+
+AsContext *as_context_find(const AsArbiter *a, uint64_t psp)
+{
+    return g_hash_table_lookup(a->contexts, &psp);
+}
+
+AsPage *as_page_find(const AsArbiter *a, uint64_t va)
+{
+    uint64_t page = va & -(uint64_t)AS_PAGE_SIZE;
+
+    return g_hash_table_lookup(a->by_va, &page);
+}
+
+AsPage *as_page_of_frame(const AsArbiter *a, uint64_t frame)
+{
+    return g_hash_table_lookup(a->by_frame, &frame);
+}
+
+AsContext *as_context_new(AsArbiter *a, uint64_t psp)
+{
+    AsContext *c;
+
+    if (as_context_find(a, psp) ||
+        g_hash_table_size(a->contexts) >= AS_MAX_CONTEXTS) {
+        return NULL;
+    }
+    c = g_new0(AsContext, 1);
+    c->psp = psp;
+    c->id = a->next_id++;
+    c->cpu = AS_CPU_NONE;
+    g_hash_table_insert(a->contexts, &c->psp, c);
+    return c;
+}
+
+static void link_page(AsContext *c, AsPage *p)
+{
+    p->next = c->pages;
+    if (p->next) {
+        p->next->prev = p;
+    }
+    c->pages = p;
+    c->page_count++;
+}
+
+static void unlink_page(AsPage *p)
+{
+    if (p->prev) {
+        p->prev->next = p->next;
+    } else {
+        p->owner->pages = p->next;
+    }
+    if (p->next) {
+        p->next->prev = p->prev;
+    }
+    p->owner->page_count--;
+}
+
+static uint32_t judge_page(const AsArbiter *a, const AsContext *c, uint64_t va,
+                           uint64_t frame, bool (*busy)(void *, uint64_t),
+                           void *opaque, uint64_t first_va)
+{
+    AsPage *there;
+
+    if (frame >= a->frames) {
+        return AS_E_PAGE;                                       /* A5 */
+    }
+    there = as_page_of_frame(a, frame);
+    if (there) {
+        bool twice = there->owner == c && there->va >= first_va &&
+                     there->va < va;
+
+        return twice ? AS_E_TWICE : AS_E_PROTECTED;             /* D2 */
+    }
+    if (busy && busy(opaque, frame)) {
+        return AS_E_BUSY;                                       /* A6 */
+    }
+    return as_page_find(a, va) ? AS_E_RANGE : AS_OK;            /* W2 */
+}
+
+static void add_page(AsArbiter *a, AsContext *c, uint64_t va, uint64_t frame,
+                     AsPageState state)
+{
+    AsPage *p = g_new0(AsPage, 1);
+
+    p->va = va;
+    p->frame = frame;
+    p->owner = c;
+    p->state = state;
+    link_page(c, p);
+    g_hash_table_insert(a->by_va, &p->va, p);
+    g_hash_table_insert(a->by_frame, &p->frame, p);
+    set_protected(a, frame, !c->open);
+}
+
+void as_remove_page(AsArbiter *a, AsPage *page)
+{
+    g_hash_table_remove(a->by_va, &page->va);
+    g_hash_table_remove(a->by_frame, &page->frame);
+    unlink_page(page);
+    page->owner->changes++;
+    set_protected(a, page->frame, false);
+    g_free(page);
+}
+
+uint32_t as_add_pages(AsArbiter *a, AsContext *c, uint64_t va,
+                      const uint64_t *frames, uint64_t count,
+                      AsPageState state,
+                      bool (*busy)(void *opaque, uint64_t frame), void *opaque,
+                      uint64_t *bad)
+{
+    uint32_t status = AS_OK;
+    uint64_t i;
+
+    for (i = 0; i < count; i++) {
+        uint64_t at = va + i * AS_PAGE_SIZE;
+
+        status = judge_page(a, c, at, frames[i], busy, opaque, va);
+        if (status) {
+            break;
+        }
+        add_page(a, c, at, frames[i], state);
+    }
+    if (status) {
+        *bad = i;
+        while (i--) {
+            as_remove_page(a, as_page_find(a, va + i * AS_PAGE_SIZE));
+        }
+    }
+    return status;
+}
+
+void as_activate(AsArbiter *a, AsContext *c, bool open, uint64_t text_bytes)
+{
+    uint64_t text = c->psp + AS_TEXT_OFF;
+
+    c->open = open;
+    for (AsPage *p = c->pages; p; p = p->next) {
+        p->state = AS_PAGE_OWN;
+        p->text = p->va - text < text_bytes;                    /* L4 */
+        if (open) {
+            set_protected(a, p->frame, false);                  /* L5 */
+        }
+    }
+    c->alive = true;
+}
+
+void as_hide(AsArbiter *a, AsContext *c)
+{
+    g_hash_table_remove(a->contexts, &c->psp);
+    for (AsPage *p = c->pages; p; p = p->next) {
+        g_hash_table_remove(a->by_va, &p->va);
+    }
+    c->alive = false;
+}
+
+void as_context_free(AsArbiter *a, AsContext *c)
+{
+    while (c->pages) {
+        as_remove_page(a, c->pages);
+    }
+    if (as_context_find(a, c->psp) == c) {
+        g_hash_table_remove(a->contexts, &c->psp);
+    }
+    g_free(c);
+}
+
+static bool range_has(const AsRange *r, uint64_t va)
+{
+    return va - r->va < r->pages * AS_PAGE_SIZE;
+}
+
+/* What is taken now is done with; the rest waits in c->takes */
+static bool take_one(AsArbiter *a, uint64_t va)
+{
+    AsPage *p = as_page_find(a, va);
+
+    if (p) {
+        p->state = AS_PAGE_OWN;
+    }
+    return p;
+}
+
+static AsRange *free_take(AsContext *c)
+{
+    for (unsigned i = 0; i < AS_MAX_TAKES; i++) {
+        if (!c->takes[i].pages) {
+            return &c->takes[i];
+        }
+    }
+    return NULL;
+}
+
+static uint32_t judge_take(const AsArbiter *a, const AsContext *c, uint64_t va,
+                           uint64_t pages, uint64_t *missing)
+{
+    if (!as_range_is_good(a, va, pages)) {
+        return AS_P_ADDRESS;
+    }
+    *missing = 0;
+    for (uint64_t i = 0; i < pages; i++) {
+        AsPage *p = as_page_find(a, va + i * AS_PAGE_SIZE);
+
+        if (p && p->owner == c && p->state == AS_PAGE_OWN) {
+            return AS_P_REFUSED;
+        }
+        *missing += !p || p->owner != c;
+    }
+    return AS_P_OK;
+}
+
+uint32_t as_take(AsArbiter *a, AsContext *c, uint64_t va, uint64_t pages)
+{
+    uint64_t missing;
+    uint32_t status = judge_take(a, c, va, pages, &missing);
+    AsRange *wait = free_take(c);
+
+    if (status) {
+        return status;
+    }
+    if (missing && !wait) {
+        return AS_P_FULL;
+    }
+    for (uint64_t i = 0; i < pages; i++) {
+        AsPage *p = as_page_find(a, va + i * AS_PAGE_SIZE);
+
+        if (p && p->owner == c) {
+            take_one(a, p->va);
+        }
+    }
+    if (missing) {
+        *wait = (AsRange) { .va = va, .pages = pages };
+    }
+    return AS_P_OK;
+}
+
+/* A page of a waiting range is taken once: cut the range at it */
+static void cut_take(AsContext *c, AsRange *r, uint64_t va)
+{
+    uint64_t before = (va - r->va) / AS_PAGE_SIZE;
+    uint64_t after = r->pages - before - 1;
+    AsRange *rest = NULL;
+
+    if (before && after) {
+        rest = free_take(c);
+    }
+    if (rest) {
+        *rest = (AsRange) { va + AS_PAGE_SIZE, after };
+    }
+    if (before) {
+        r->pages = before;      /* no room for the rest: it must be taken again */
+    } else {
+        *r = (AsRange) { va + AS_PAGE_SIZE, after };
+    }
+}
+
+void as_arrived(AsContext *c, AsPage *page)
+{
+    for (unsigned i = 0; i < AS_MAX_TAKES; i++) {
+        AsRange *r = &c->takes[i];
+
+        if (r->pages && range_has(r, page->va)) {
+            cut_take(c, r, page->va);
+            page->state = AS_PAGE_OWN;
+            return;
+        }
+    }
+}
+
+uint32_t as_may_release(const AsArbiter *a, const AsContext *c, uint64_t va,
+                        AsPage **page)
+{
+    AsPage *p;
+
+    if (!as_range_is_good(a, va, 1)) {
+        return AS_P_ADDRESS;
+    }
+    p = as_page_find(a, va);
+    if (!p || p->owner != c || p->state != AS_PAGE_OWN) {
+        return AS_P_NOT_OWN;
+    }
+    if (p->text || p->channel || p->va == c->psp) {
+        return AS_P_REFUSED;
+    }
+    *page = p;
+    return AS_P_OK;
+}
+
+static bool owns_range(const AsArbiter *a, const AsContext *c, uint64_t va,
+                       uint32_t pages)
+{
+    for (uint32_t i = 0; i < pages; i++) {
+        AsPage *p = as_page_find(a, va + (uint64_t)i * AS_PAGE_SIZE);
+
+        if (!p || p->owner != c || p->state != AS_PAGE_OWN || p->text ||
+            p->va == c->psp) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool same_offer(const AsOffer *x, const AsOffer *y)
+{
+    return x->va == y->va && x->pages == y->pages && x->device == y->device &&
+           x->direction == y->direction;
+}
+
+uint32_t as_offer(const AsArbiter *a, AsContext *c, const AsOffer *offer)
+{
+    AsOffer *slot = NULL;
+
+    if (!as_range_is_good(a, offer->va, offer->pages)) {
+        return AS_P_ADDRESS;
+    }
+    if (!owns_range(a, c, offer->va, offer->pages)) {
+        return AS_P_NOT_OWN;
+    }
+    for (unsigned i = AS_MAX_OFFERS; i--; ) {
+        if (!c->offers[i].pages || same_offer(&c->offers[i], offer)) {
+            slot = &c->offers[i];
+        }
+    }
+    if (!slot) {
+        return AS_P_FULL;
+    }
+    *slot = *offer;
+    return AS_P_OK;
+}
+
+bool as_offer_use(const AsArbiter *a, AsContext *c, const AsOffer *offer)
+{
+    for (unsigned i = 0; i < AS_MAX_OFFERS; i++) {
+        if (c->offers[i].pages && same_offer(&c->offers[i], offer)) {
+            memset(&c->offers[i], 0, sizeof(c->offers[i]));
+            return owns_range(a, c, offer->va, offer->pages);
+        }
+    }
+    return false;
+}
+
+uint64_t as_resume_point(const AsContext *c, uint32_t n)
+{
+    return c->psp + AS_RESUME_OFF + (uint64_t)n * AS_RESUME_STEP;
+}
