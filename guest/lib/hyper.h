@@ -10,6 +10,10 @@
  * [base, base + memory_bytes) readable and executable to the image's pages, so
  * that fetches there are ENTERs (E1).  Data accesses to the window never use
  * these tables (W3).
+ *
+ * RSP is at the top of a stack in ordinary memory when the 'visor first jumps to
+ * the OS: hardware brings that RSP back at each exit (E3), so that is where
+ * the CPU pushes when the 'visor injects a vector.  The OS never uses it.
  */
 #ifndef GUEST_HYPER_H
 #define GUEST_HYPER_H
@@ -62,11 +66,26 @@ struct boot_info {
                                    The 'visor goes back to the interrupted frame's resume point */
 #define HC_EXIT         7       /* RDI: exit code; the OS wants to end */
 #define HC_PHASE        8       /* RDI: PHASE_*; tells the 'visor how far the OS is, so that a demo can act.
-                                   The 'visor may do what it likes before it returns */
+                                   The 'visor may do what it likes before it returns, also START
+                                   release_entry or return_entry */
+#define HC_REFUSED      9       /* RDI: a requested program counter that the OS does not serve, or not now.
+                                   Nothing changed; the 'visor goes back to what it left: the top frame's
+                                   resume point or the call-out it had not answered */
+
+/* HC_DONE, HC_EXIT and HC_REFUSED are final: the 'visor does not return from them. */
 
 #define PHASE_BOOTED    1       /* memory, interrupts and allocation work */
 #define PHASE_SWAP      2       /* RSI: a window page the OS can give up; it will touch the page after this call */
 #define PHASE_INPUT     3       /* the channel is open: type the passphrase, ended by Enter */
 #define PHASE_IDLE      4       /* all is done; the OS computes for ever with a secret in its registers and memory.
                                    RSI: the window page that holds the secret */
+
+/* Exit codes of HC_EXIT */
+#define EXIT_BOOT_INFO  1       /* struct boot_info makes no sense */
+#define EXIT_NO_PAGES   2       /* ALLOC failed, or the pages were not zero */
+#define EXIT_FAULT      3       /* a fault of the OS's own */
+#define EXIT_SEAL       4       /* a sealed page came back changed or old */
+#define EXIT_NO_INPUT   5       /* no channel to the keyboard, or a ring that makes no sense */
+#define EXIT_CHANGED    6       /* a register or its memory changed under the OS */
+#define EXIT_RANDOM     7       /* the CPU gives no random numbers */
 #endif
