@@ -99,6 +99,7 @@ AsContext *as_context_new(AsArbiter *a, uint64_t psp)
     c->psp = psp;
     c->id = a->next_id++;
     c->cpu = AS_CPU_NONE;
+    c->takes = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     g_hash_table_insert(a->contexts, &c->psp, c);
     return c;
 }
@@ -165,7 +166,9 @@ static void add_page(AsArbiter *a, AsContext *c, uint64_t va, uint64_t frame,
 
 void as_remove_page(AsArbiter *a, AsPage *page)
 {
-    g_hash_table_remove(a->by_va, &page->va);
+    if (as_page_find(a, page->va) == page) {    /* not once it is hidden */
+        g_hash_table_remove(a->by_va, &page->va);
+    }
     g_hash_table_remove(a->by_frame, &page->frame);
     unlink_page(page);
     page->owner->changes++;
@@ -232,108 +235,52 @@ void as_context_free(AsArbiter *a, AsContext *c)
     if (as_context_find(a, c->psp) == c) {
         g_hash_table_remove(a->contexts, &c->psp);
     }
+    g_hash_table_destroy(c->takes);
     g_free(c);
 }
 
-static bool range_has(const AsRange *r, uint64_t va)
-{
-    return va - r->va < r->pages * AS_PAGE_SIZE;
-}
-
-/* What is taken now is done with; the rest waits in c->takes */
-static bool take_one(AsArbiter *a, uint64_t va)
-{
-    AsPage *p = as_page_find(a, va);
-
-    if (p) {
-        p->state = AS_PAGE_OWN;
-    }
-    return p;
-}
-
-static AsRange *free_take(AsContext *c)
-{
-    for (unsigned i = 0; i < AS_MAX_TAKES; i++) {
-        if (!c->takes[i].pages) {
-            return &c->takes[i];
-        }
-    }
-    return NULL;
-}
-
+/* Pages of the range that are not there yet; AS_P_REFUSED: one is taken already */
 static uint32_t judge_take(const AsArbiter *a, const AsContext *c, uint64_t va,
-                           uint64_t pages, uint64_t *missing)
+                           uint64_t pages)
 {
+    uint64_t missing = 0;
+
     if (!as_range_is_good(a, va, pages)) {
         return AS_P_ADDRESS;
     }
-    *missing = 0;
     for (uint64_t i = 0; i < pages; i++) {
         AsPage *p = as_page_find(a, va + i * AS_PAGE_SIZE);
 
         if (p && p->owner == c && p->state == AS_PAGE_OWN) {
             return AS_P_REFUSED;
         }
-        *missing += !p || p->owner != c;
+        missing += !p || p->owner != c;
     }
-    return AS_P_OK;
+    return g_hash_table_size(c->takes) + missing > AS_MAX_TAKES ? AS_P_FULL
+                                                                : AS_P_OK;
 }
 
 uint32_t as_take(AsArbiter *a, AsContext *c, uint64_t va, uint64_t pages)
 {
-    uint64_t missing;
-    uint32_t status = judge_take(a, c, va, pages, &missing);
-    AsRange *wait = free_take(c);
+    uint32_t status = judge_take(a, c, va, pages);
 
-    if (status) {
-        return status;
-    }
-    if (missing && !wait) {
-        return AS_P_FULL;
-    }
-    for (uint64_t i = 0; i < pages; i++) {
-        AsPage *p = as_page_find(a, va + i * AS_PAGE_SIZE);
+    for (uint64_t i = 0; !status && i < pages; i++) {
+        uint64_t at = va + i * AS_PAGE_SIZE;
+        AsPage *p = as_page_find(a, at);
 
         if (p && p->owner == c) {
-            take_one(a, p->va);
+            p->state = AS_PAGE_OWN;
+        } else {
+            g_hash_table_add(c->takes, g_memdup2(&at, sizeof(at)));
         }
     }
-    if (missing) {
-        *wait = (AsRange) { .va = va, .pages = pages };
-    }
-    return AS_P_OK;
-}
-
-/* A page of a waiting range is taken once: cut the range at it */
-static void cut_take(AsContext *c, AsRange *r, uint64_t va)
-{
-    uint64_t before = (va - r->va) / AS_PAGE_SIZE;
-    uint64_t after = r->pages - before - 1;
-    AsRange *rest = NULL;
-
-    if (before && after) {
-        rest = free_take(c);
-    }
-    if (rest) {
-        *rest = (AsRange) { va + AS_PAGE_SIZE, after };
-    }
-    if (before) {
-        r->pages = before;      /* no room for the rest: it must be taken again */
-    } else {
-        *r = (AsRange) { va + AS_PAGE_SIZE, after };
-    }
+    return status;
 }
 
 void as_arrived(AsContext *c, AsPage *page)
 {
-    for (unsigned i = 0; i < AS_MAX_TAKES; i++) {
-        AsRange *r = &c->takes[i];
-
-        if (r->pages && range_has(r, page->va)) {
-            cut_take(c, r, page->va);
-            page->state = AS_PAGE_OWN;
-            return;
-        }
+    if (g_hash_table_remove(c->takes, &page->va)) {
+        page->state = AS_PAGE_OWN;
     }
 }
 

@@ -24,7 +24,7 @@
 
 #define AS_FRAME_NONE UINT64_MAX        /* no such RAM, or RAM that A5 rules out */
 #define AS_MAX_CONTEXTS 65536           /* D3 */
-#define AS_MAX_TAKES 16                 /* TAKE ranges outstanding (P3) */
+#define AS_MAX_TAKES 65536              /* pages a context may wait for (P3) */
 #define AS_MAX_OFFERS 8                 /* offers outstanding (P5) */
 #define AS_CPU_NONE UINT32_MAX
 
@@ -50,10 +50,6 @@ typedef struct AsKept {
     uint16_t fcw;
     bool tf;
 } AsKept;
-
-typedef struct AsRange {
-    uint64_t va, pages;
-} AsRange;
 
 /**
  * struct AsOffer - what an OPEN may use, once (P5)
@@ -102,7 +98,7 @@ typedef struct AsPage {
  * @result: outcome of the last port command at each depth
  * @pages: list of its pages
  * @page_count: length of that list
- * @takes: ranges still to be taken (P3)
+ * @takes: window pages that are taken as soon as they come, once (P3)
  * @offers: what an OPEN may use (P5)
  */
 struct AsContext {
@@ -117,7 +113,7 @@ struct AsContext {
     uint32_t result[AS_FRAMES + 1];
     AsPage *pages;
     uint64_t page_count;
-    AsRange takes[AS_MAX_TAKES];
+    GHashTable *takes;
     AsOffer offers[AS_MAX_OFFERS];
 };
 
