@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include "bytes.h"
 #include "key.h"
 
 #define HEADER_SIZE sizeof(struct as_key_header)
@@ -21,25 +22,8 @@ struct span {
 };
 
 /* ------------------------------------------------------------------ */
-/* Bytes: little-endian at any alignment, on any host                   */
+/* Bytes                                                                */
 /* ------------------------------------------------------------------ */
-
-static uint64_t get(const uint8_t *at, unsigned bytes)
-{
-    uint64_t value = 0;
-
-    while (bytes--) {
-        value = value << 8 | at[bytes];
-    }
-    return value;
-}
-
-static void put(uint8_t *at, unsigned bytes, uint64_t value)
-{
-    for (; bytes--; value >>= 8) {
-        *at++ = value;
-    }
-}
 
 static bool all_zero(const uint8_t *at, uint64_t len)
 {
@@ -85,12 +69,12 @@ static uint32_t key_crc(const uint8_t *key, uint64_t bytes)
 
 static uint64_t bytes_of(const uint8_t *key)
 {
-    return get(key + HEADER(bytes), 8);
+    return as_load(key + HEADER(bytes), 8);
 }
 
 unsigned as_key_entries(const void *key)
 {
-    return get((const uint8_t *)key + HEADER(entries), 4);
+    return as_load((const uint8_t *)key + HEADER(entries), 4);
 }
 
 static const uint8_t *entry_at(const uint8_t *key, unsigned i)
@@ -102,7 +86,8 @@ static struct span name_of(const uint8_t *key, unsigned i)
 {
     const uint8_t *entry = entry_at(key, i);
 
-    return (struct span) { entry + ENTRY(name), get(entry + ENTRY(name_len), 4) };
+    return (struct span) { entry + ENTRY(name),
+                           as_load(entry + ENTRY(name_len), 4) };
 }
 
 /* Empty if the entry is of the other type, as are the next ones */
@@ -110,7 +95,7 @@ static struct span hash_of(const uint8_t *key, unsigned i)
 {
     const uint8_t *entry = entry_at(key, i);
 
-    if (get(entry + ENTRY(type), 4) != AS_KEY_HASH) {
+    if (as_load(entry + ENTRY(type), 4) != AS_KEY_HASH) {
         return (struct span) { NULL, 0 };
     }
     return (struct span) { entry + ENTRY(hash), AS_HASH_SIZE };
@@ -120,11 +105,11 @@ static struct span data_of(const uint8_t *key, unsigned i)
 {
     const uint8_t *entry = entry_at(key, i);
 
-    if (get(entry + ENTRY(type), 4) != AS_KEY_DATA) {
+    if (as_load(entry + ENTRY(type), 4) != AS_KEY_DATA) {
         return (struct span) { NULL, 0 };
     }
-    return (struct span) { key + get(entry + ENTRY(offset), 8),
-                           get(entry + ENTRY(len), 8) };
+    return (struct span) { key + as_load(entry + ENTRY(offset), 8),
+                           as_load(entry + ENTRY(len), 8) };
 }
 
 /* ------------------------------------------------------------------ */
@@ -162,12 +147,12 @@ static unsigned collect(const uint8_t *key, struct span *spans,
 
 /*
  * @other may be NULL.  Sorting keeps a hostile key cheap: comparing each pair
- * of entries that differ only in their last byte would take minutes.
+ * of entries that differ only in their last byte would take many seconds.
  */
 static bool twins(const uint8_t *key, const uint8_t *other,
                   struct span (*span_of)(const uint8_t *, unsigned))
 {
-    struct span spans[2 * AS_KEY_ENTRIES_MAX + 1];
+    struct span spans[2 * AS_KEY_ENTRIES_MAX];
     unsigned count = collect(key, spans, span_of), i;
 
     if (other) {
@@ -211,13 +196,13 @@ static const char *check_header(const uint8_t *key, uint64_t len)
 {
     uint64_t bytes;
 
-    if (len < HEADER(version) || get(key, 8) != AS_KEY_MAGIC) {
+    if (len < HEADER(version) || as_load(key, 8) != AS_KEY_MAGIC) {
         return "not an AppSheath key";
     }
     if (len < HEADER_SIZE) {
         return "key is cut short";
     }
-    if (get(key + HEADER(version), 4) != AS_KEY_VERSION) {
+    if (as_load(key + HEADER(version), 4) != AS_KEY_VERSION) {
         return "key has an unknown version";
     }
     bytes = bytes_of(key);
@@ -247,8 +232,8 @@ static const char *check_place(const uint8_t *key, const uint8_t *entry)
 {
     uint64_t table = HEADER_SIZE + as_key_entries(key) * ENTRY_SIZE;
     uint64_t bytes = bytes_of(key);
-    uint64_t offset = get(entry + ENTRY(offset), 8);
-    uint64_t len = get(entry + ENTRY(len), 8);
+    uint64_t offset = as_load(entry + ENTRY(offset), 8);
+    uint64_t len = as_load(entry + ENTRY(len), 8);
 
     if (len < AS_PAGE_SIZE) {
         return "key has data too short";
@@ -264,13 +249,13 @@ static const char *check_type(const uint8_t *key, const uint8_t *entry)
 {
     bool clean;
 
-    switch (get(entry + ENTRY(type), 4)) {
+    switch (as_load(entry + ENTRY(type), 4)) {
     case AS_KEY_HASH:
         clean = all_zero(entry + ENTRY(offset), ENTRY(hash) - ENTRY(offset));
-        return clean ? NULL : "key has a hash entry with data";
+        return clean ? NULL : "key has data beside a hash";
     case AS_KEY_DATA:
         clean = all_zero(entry + ENTRY(hash), AS_HASH_SIZE);
-        return clean ? check_place(key, entry) : "key has a data entry with a hash";
+        return clean ? check_place(key, entry) : "key has a hash beside data";
     default:
         return "key has an unknown entry type";
     }
@@ -340,7 +325,7 @@ const char *as_key_check(const void *key, uint64_t len)
         return "key is cut short";
     }
     /* Before the details: an accident should be called one */
-    if (get((const uint8_t *)key + HEADER(crc), 4) !=
+    if (as_load((const uint8_t *)key + HEADER(crc), 4) !=
         key_crc(key, bytes_of(key))) {
         return "key is damaged (checksum)";
     }
@@ -425,7 +410,7 @@ void as_key_item(const void *key, unsigned i, struct as_key_item *item)
 {
     struct span data = data_of(key, i);
 
-    item->type = get(entry_at(key, i) + ENTRY(type), 4);
+    item->type = as_load(entry_at(key, i) + ENTRY(type), 4);
     copy_name(item->name, name_of(key, i));
     item->hash = hash_of(key, i).at;
     item->data = data.at;
@@ -459,14 +444,14 @@ static void build_entry(uint8_t *entry, const struct as_key_item *item,
 {
     size_t name_len = strlen(item->name);
 
-    put(entry + ENTRY(type), 4, item->type);
-    put(entry + ENTRY(name_len), 4, name_len);
+    as_store(entry + ENTRY(type), 4, item->type);
+    as_store(entry + ENTRY(name_len), 4, name_len);
     memcpy(entry + ENTRY(name), item->name, name_len);
     if (item->type == AS_KEY_HASH) {
         memcpy(entry + ENTRY(hash), item->hash, AS_HASH_SIZE);
     } else {
-        put(entry + ENTRY(offset), 8, offset);
-        put(entry + ENTRY(len), 8, item->len);
+        as_store(entry + ENTRY(offset), 8, offset);
+        as_store(entry + ENTRY(len), 8, item->len);
     }
 }
 
@@ -478,10 +463,10 @@ void as_key_build(void *key, const struct as_key_item *items, unsigned n)
     unsigned i;
 
     memset(at, 0, size);
-    put(at + HEADER(magic), 8, AS_KEY_MAGIC);
-    put(at + HEADER(version), 4, AS_KEY_VERSION);
-    put(at + HEADER(bytes), 8, size);
-    put(at + HEADER(entries), 4, n);
+    as_store(at + HEADER(magic), 8, AS_KEY_MAGIC);
+    as_store(at + HEADER(version), 4, AS_KEY_VERSION);
+    as_store(at + HEADER(bytes), 8, size);
+    as_store(at + HEADER(entries), 4, n);
     for (i = 0; i < n; i++) {
         build_entry(at + HEADER_SIZE + i * ENTRY_SIZE, &items[i], offset);
         if (items[i].type == AS_KEY_DATA) {
@@ -489,5 +474,5 @@ void as_key_build(void *key, const struct as_key_item *items, unsigned n)
             offset += items[i].len;
         }
     }
-    put(at + HEADER(crc), 4, key_crc(at, size));
+    as_store(at + HEADER(crc), 4, key_crc(at, size));
 }
