@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# AppSheath: "make help" lists the targets.
+PYTHON := /usr/bin/python3
+-include build/config
+PREFIX ?= /usr/local
+DESTDIR ?=
+INSTALL ?= install
+
+# What make rebuilds the emulator for is ninja's business; here only what it is grafted from
+GRAFTED := $(wildcard upstream/inserts/* tests/qtest/*) scripts/graft.py
+NINJA := scripts/ninja.sh
+qtest_targets = $(patsubst %.c,%,$(wildcard tests/qtest/*-test.c))
+guest_dirs := $(patsubst %/Makefile,%,$(wildcard guest/Makefile))
+tool_dirs := $(patsubst %/Makefile,%,$(wildcard tools/Makefile))
+QEMU := build/bin/qemu-system-x86_64
+DEMO = $(PYTHON) demo/walkthrough.py
+
+.PHONY: all help configure build emulator tools guest demo demo-vnc check check-unit check-qtest check-tools check-functional \
+	check-base check-asan bench docs install upstream-check clean distclean
+
+all: build
+
+help:
+	@echo 'AppSheath: trusted programs under a '"'visor nobody has to trust, in a patched QEMU."
+	@echo
+	@echo '  make build             the emulator, the tools and the guests (the default)'
+	@echo '  make demo              the walkthrough, from power-on to the last refusal'
+	@echo '  make demo-vnc          the same machine kept running, with two VNC displays'
+	@echo '  make check             all tests; check-base, check-unit, check-qtest, check-tools'
+	@echo '                         and check-functional run some of them'
+	@echo '  make check-asan        qtests and demo on a build with sanitizers'
+	@echo '  make bench             what protected memory costs'
+	@echo '  make docs              the documents as HTML, in build/docs'
+	@echo '  make upstream-check    what is inserted into QEMU, as a diff, and how much it is'
+	@echo '  make install           PREFIX=/usr/local DESTDIR='
+	@echo '  make clean             what was built but QEMU; distclean: all of build/'
+	@echo
+	@echo './configure --help tells more about packages, downloads and the network.'
+
+# Configured anew when it never was, or when the recipe for it changed
+build/config: configure scripts/get-qemu.sh upstream/packages
+	./configure
+	@touch $@
+
+build/.grafted: build/config $(GRAFTED)
+	$(PYTHON) scripts/graft.py build/qemu-src
+	@touch $@
+
+emulator: build/.grafted
+	@$(NINJA) build/qemu qemu-system-x86_64 $(qtest_targets)
+	@mkdir -p build/bin
+	@ln -sfn ../qemu/qemu-system-x86_64 $(QEMU)
+
+tools: build/config
+	@for d in $(tool_dirs); do $(MAKE) --no-print-directory -C $$d || exit 1; done
+	@mkdir -p build/bin
+	@ln -sfn ../tools/appsheath-key build/bin/appsheath-key
+
+guest: build/config
+	@for d in $(guest_dirs); do $(MAKE) --no-print-directory -C $$d || exit 1; done
+
+build: emulator tools guest
+
+demo: build
+	$(DEMO)
+
+demo-vnc: build
+	$(DEMO) --vnc
+
+# Tests: tests/run knows the suites, their programs and how long each may take
+build/tests/.built: FORCE | build/config
+	@$(MAKE) --no-print-directory -C tests/unit
+FORCE:
+
+check: build build/tests/.built
+	@tests/run base upstream unit tools qtest functional
+check-base:
+	@tests/run base
+check-unit: build/tests/.built
+	@tests/run unit
+check-qtest: emulator
+	@tests/run qtest
+check-tools: tools
+	@tests/run tools
+check-functional: build
+	@tests/run functional
+
+build/qemu-asan/build.ninja: configure | build/config
+	./configure --asan
+
+check-asan: build build/qemu-asan/build.ninja
+	@$(NINJA) build/qemu-asan qemu-system-x86_64 $(qtest_targets)
+	@tests/run --tree build/qemu-asan --slow 5 qtest functional
+
+bench: build
+	$(PYTHON) tests/bench/run.py
+
+docs:
+	@scripts/packages.sh docs
+	@mkdir -p build/docs
+	$(PYTHON) -m sphinx -q -W -b html docs build/docs
+	@echo 'build/docs/index.html'
+
+upstream-check: build/.grafted
+	@$(PYTHON) scripts/graft.py build/qemu-src --check
+
+install: build
+	$(INSTALL) -D -m 755 -s build/qemu/qemu-system-x86_64 '$(DESTDIR)$(PREFIX)/bin/qemu-system-x86_64'
+	$(MAKE) -C tools install PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)'
+	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/include/appsheath' '$(DESTDIR)$(PREFIX)/share/appsheath' '$(DESTDIR)$(PREFIX)/share/man/man1'
+	$(INSTALL) -m 644 include/appsheath/abi.h $(wildcard guest/lib/*.h) '$(DESTDIR)$(PREFIX)/include/appsheath'
+	$(INSTALL) -m 644 $(wildcard build/guest/visor.elf build/guest/os.sheath) '$(DESTDIR)$(PREFIX)/share/appsheath'
+	$(INSTALL) -m 644 $(wildcard docs/man/*.1) '$(DESTDIR)$(PREFIX)/share/man/man1'
+
+clean:
+	rm -rf build/bin build/tools build/guest build/tests build/docs build/demo build/upstream.diff
+	@if [ -e build/qemu/build.ninja ]; then ninja -C build/qemu -t clean qemu-system-x86_64 $(qtest_targets) >/dev/null 2>&1 || true; fi
+
+distclean:
+	rm -rf build
