@@ -25,7 +25,7 @@ typedef struct AsRegs {
 } AsRegs;
 
 /* RFLAGS bits that a frame may say freely: CF PF AF ZF SF TF DF OF NT RF AC ID */
-#define AS_RFLAGS_FREE 0x255dd5ull
+#define AS_RFLAGS_FREE 0x254dd5ull
 #define AS_RFLAGS_IF   0x200ull
 #define AS_RFLAGS_IOPL 0x3000ull
 #define AS_RFLAGS_ONE  0x2ull

@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What QEMU asks the CPU: TLB fills, interrupts, exits.  QEMU's own functions
+ * do the architecture's part; here is what AppSheath adds.
+ */
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "qemu/main-loop.h"
+#include "qapi/error.h"
+#include "qapi/visitor.h"
+#include "exec/cpu_ldst.h"
+#include "exec/cputlb.h"
+#include "exec/exec-all.h"
+#include "exec/page-protection.h"
+#include "accel/tcg/cpu-ops.h"
+#include "tcg/helper-tcg.h"
+#include "slb.h"
+#include "hw/appsheath/trace.h"
+
+static const TCGCPUOps *upstream;
+
+/* ------------------------------------------------------------------ */
+/* Faults                                                              */
+/* ------------------------------------------------------------------ */
+
+static uint64_t access_bits(CPUX86State *env, MMUAccessType access)
+{
+    return (access == MMU_DATA_STORE ? PG_ERROR_W_MASK : 0) |
+           (access == MMU_INST_FETCH ? PG_ERROR_I_D_MASK : 0) |
+           ((env->hflags & HF_CPL_MASK) == 3 ? PG_ERROR_U_MASK : 0);
+}
+
+static unsigned access_kind(MMUAccessType access)
+{
+    return access == MMU_DATA_STORE ? AS_KIND_WRITE
+         : access == MMU_INST_FETCH ? AS_KIND_FETCH : AS_KIND_READ;
+}
+
+static G_NORETURN void raise_page_fault(CPUX86State *env, uint64_t addr,
+                                        uint64_t error, uintptr_t ra)
+{
+    if (env->intercept_exceptions & (1 << EXCP0E_PAGE)) {
+        x86_stq_phys(env_cpu(env), env->vm_vmcb +
+                     offsetof(struct vmcb, control.exit_info_2), addr);
+    } else {
+        env->cr[2] = addr;
+    }
+    raise_exception_err_ra(env, EXCP0E_PAGE, error, ra);
+}
+
+static uint64_t page_of(uint64_t addr)
+{
+    return addr & -(uint64_t)AS_PAGE_SIZE;
+}
+
+void slb_fault(AppSheathSlb *s, uint32_t cause, uint64_t addr,
+               MMUAccessType access, uintptr_t ra)
+{
+    CPUX86State *env = cpu_env(s->cs);
+    uint64_t error = access_bits(env, access);
+
+    s->fault = (SlbFault) { .cause = cause, .cr2 = addr, .error = error };
+    if (cause == AS_CAUSE_WINDOW) {
+        /* F1: a plain read of that page, whatever it was */
+        raise_page_fault(env, page_of(addr), error & PG_ERROR_U_MASK, ra);
+    }
+    arbiter_deny(s->arbiter, AS_RULE('F', 2),
+                 AS_MASTER_CPU + s->cs->cpu_index,
+                 page_of(addr) == s->arbiter->window_base
+                 ? AS_KIND_PORT : access_kind(access), addr);
+    raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+}
+
+/* A3: the access's own bits, P set and the bit that says "do not retry" */
+static G_NORETURN void deny(AppSheathSlb *s, uint64_t addr, uint64_t phys,
+                            MMUAccessType access, uintptr_t ra)
+{
+    CPUX86State *env = cpu_env(s->cs);
+    uint64_t error = access_bits(env, access) | PG_ERROR_P_MASK | AS_PF_DENIED;
+
+    arbiter_deny(s->arbiter, AS_RULE('A', 2),
+                 AS_MASTER_CPU + s->cs->cpu_index, access_kind(access), phys);
+    if (slb_inside(env)) {
+        s->fault.cr2 = addr;
+        addr = page_of(addr);
+    }
+    raise_page_fault(env, addr, error, ra);
+}
+
+/* ------------------------------------------------------------------ */
+/* TLB fills                                                           */
+/* ------------------------------------------------------------------ */
+
+/* The entry that the fill just wrote */
+static CPUTLBEntryFull *filled(CPUState *cs, vaddr addr, int mmu_idx)
+{
+    uintptr_t mask = cs->neg.tlb.f[mmu_idx].mask >> CPU_TLB_ENTRY_BITS;
+
+    return &cs->neg.tlb.d[mmu_idx].fulltlb[(addr >> TARGET_PAGE_BITS) & mask];
+}
+
+static void refill(CPUState *cs, vaddr addr, int mmu_idx,
+                   const CPUTLBEntryFull *from, uint8_t prot, uint8_t lg_size)
+{
+    CPUTLBEntryFull full = *from;
+
+    full.prot = prot;
+    full.lg_page_size = lg_size;
+    tlb_set_page_full(cs, mmu_idx, addr & TARGET_PAGE_MASK, &full);
+}
+
+/* A page walk or the like: reads zero from a denied page, and asks each time,
+ * so that no stale answer outlives the protection */
+static bool fill_implicit(AppSheathSlb *s, vaddr addr, int mmu_idx)
+{
+    CPUTLBEntryFull *full = filled(s->cs, addr, mmu_idx);
+
+    if (arbiter_is_protected(s->arbiter, full->phys_addr)) {
+        refill(s->cs, addr, mmu_idx, full, full->prot, 0);
+    }
+    return true;
+}
+
+/*
+ * The context page that lies at this window address, if the 'visor's tables
+ * map the address to that very page (E1).  Returns with the arbiter's lock
+ * when there is one.
+ */
+static AsPage *lock_context_page(AppSheathSlb *s, vaddr addr, hwaddr phys)
+{
+    AsPage *p;
+
+    qemu_mutex_lock(&s->arbiter->lock);
+    p = as_page_find(s->arbiter->core, addr);
+    if (p && p->owner->alive && arbiter_phys(s->arbiter, p->frame) == phys) {
+        return p;
+    }
+    qemu_mutex_unlock(&s->arbiter->lock);
+    return NULL;
+}
+
+static bool fill_outside(AppSheathSlb *s, vaddr addr, MMUAccessType access,
+                         int mmu_idx, bool probe, uintptr_t ra)
+{
+    CPUTLBEntryFull *full = filled(s->cs, addr, mmu_idx);
+    hwaddr phys = full->phys_addr;
+    AsPage *page = NULL;
+
+    if (as_in_window(s->arbiter->core, addr)) {
+        page = lock_context_page(s, addr, phys);
+    }
+    if (page) {
+        if (access == MMU_INST_FETCH && !probe) {
+            tlb_flush_page_by_mmuidx(s->cs, addr, 1 << mmu_idx);
+            slb_enter(s, page, addr);
+        }
+        qemu_mutex_unlock(&s->arbiter->lock);
+        /* or a later fetch would hit this entry and skip ENTER */
+        refill(s->cs, addr, mmu_idx, full, full->prot & ~PAGE_EXEC,
+               full->lg_page_size);
+    }
+    if (arbiter_is_protected(s->arbiter, phys)) {
+        tlb_flush_page_by_mmuidx(s->cs, addr, 1 << mmu_idx);
+        if (probe) {
+            return false;
+        }
+        deny(s, addr, phys, access, ra);
+    }
+    return true;
+}
+
+static bool fill_window(AppSheathSlb *s, vaddr addr, int size,
+                        MMUAccessType access, int mmu_idx, bool probe,
+                        uintptr_t ra)
+{
+    CPUTLBEntryFull full = {
+        .attrs = APPSHEATH_TRUSTED_ATTRS, .lg_page_size = TARGET_PAGE_BITS,
+    };
+    SlbEntry entry;
+
+    if (page_of(addr) == s->arbiter->window_base) {             /* W6, P1 */
+        if (!slb_port_takes(addr, size, access)) {
+            if (probe) {
+                return false;
+            }
+            slb_fault(s, AS_CAUSE_FORM, addr, access, ra);
+        }
+        full.phys_addr = APPSHEATH_PORT_PHYS;
+        full.prot = PAGE_READ | PAGE_WRITE;
+        full.lg_page_size = 0;      /* judge each access */
+        tlb_set_page_full(s->cs, mmu_idx, page_of(addr), &full);
+        return true;
+    }
+    if (!slb_lookup(s, page_of(addr), &entry)) {
+        if (probe) {
+            return false;
+        }
+        slb_fault(s, AS_CAUSE_WINDOW, addr, access, ra);
+    }
+    full.phys_addr = arbiter_phys(s->arbiter, entry.frame);
+    full.prot = PAGE_READ | (entry.text ? PAGE_EXEC : PAGE_WRITE); /* L4 */
+    if (!(full.prot & 1 << access)) {
+        if (probe) {
+            return false;
+        }
+        slb_fault(s, AS_CAUSE_FORM, addr, access, ra);
+    }
+    tlb_set_page_full(s->cs, mmu_idx, page_of(addr), &full);
+    return true;
+}
+
+/* W4: as always, but never executable: a fetch from there leaves (X3) */
+static bool fill_ordinary(AppSheathSlb *s, vaddr addr, int size,
+                          MMUAccessType access, int mmu_idx, bool probe,
+                          uintptr_t ra)
+{
+    int base = mmu_idx - APPSHEATH_MMU_BIAS;
+    CPUTLBEntryFull full;
+    bool ok;
+
+    /* Full address for the frame alone; QEMU reports what it is called with */
+    s->fault = (SlbFault) { .cr2 = addr };
+    ok = upstream->tlb_fill(s->cs, page_of(addr), size, access, base, probe,
+                            ra);
+    if (s->thrown) {
+        cpu_loop_exit_noexc(s->cs);
+    }
+    if (!ok) {
+        return false;
+    }
+    full = *filled(s->cs, addr, base);
+    if (!fill_outside(s, addr, access, base, probe, ra)) {
+        return false;
+    }
+    refill(s->cs, addr, mmu_idx, &full, full.prot & ~PAGE_EXEC,
+           full.lg_page_size);
+    s->fault = (SlbFault) { 0 };
+    return true;
+}
+
+static bool owns(AppSheathSlb *s, vaddr addr)
+{
+    SlbEntry entry;
+
+    return as_in_window(s->arbiter->core, addr) &&
+           slb_lookup(s, page_of(addr), &entry);
+}
+
+/* A fetch inside: from own text, or it leaves */
+static bool fetch_inside(AppSheathSlb *s, vaddr addr, int size, int mmu_idx,
+                         uintptr_t ra)
+{
+    CPUX86State *env = cpu_env(s->cs);
+
+    if (slb_mode(env) != s->mode) {
+        slb_kill(s);                                            /* E8 */
+        cpu_loop_exit_noexc(s->cs);
+    }
+    if ((env->hflags & HF_CPL_MASK) != s->context->level) {
+        slb_leave_by_jump(s);                                   /* E8 */
+    }
+    if (!owns(s, addr)) {
+        if (page_of(env->eip) != page_of(addr)) {
+            slb_fault(s, AS_CAUSE_WINDOW, addr, MMU_INST_FETCH, ra);
+        }
+        slb_leave_by_jump(s);                                   /* X3 */
+    }
+    return fill_window(s, addr, size, MMU_INST_FETCH, mmu_idx, false, ra);
+}
+
+static bool sheath_tlb_fill(CPUState *cs, vaddr addr, int size,
+                            MMUAccessType access, int mmu_idx, bool probe,
+                            uintptr_t ra)
+{
+    AppSheathSlb *s = slb_of(cs);
+
+    if (mmu_idx < APPSHEATH_MMU_BIAS) {
+        if (!upstream->tlb_fill(cs, addr, size, access, mmu_idx, probe, ra)) {
+            return false;
+        }
+        if (mmu_idx == MMU_PHYS_IDX || mmu_idx == MMU_NESTED_IDX) {
+            return fill_implicit(s, addr, mmu_idx);
+        }
+        return fill_outside(s, addr, access, mmu_idx, probe, ra);
+    }
+    if (access == MMU_INST_FETCH) {
+        return fetch_inside(s, addr, size, mmu_idx, ra);
+    }
+    return as_in_window(s->arbiter->core, addr)
+           ? fill_window(s, addr, size, access, mmu_idx, probe, ra)
+           : fill_ordinary(s, addr, size, access, mmu_idx, probe, ra);
+}
+
+static void sheath_transaction_failed(CPUState *cs, hwaddr phys, vaddr addr,
+                                      unsigned size, MMUAccessType access,
+                                      int mmu_idx, MemTxAttrs attrs,
+                                      MemTxResult response, uintptr_t ra)
+{
+    AppSheathSlb *s = slb_of(cs);
+
+    if (attrs.space == APPSHEATH_TRUSTED_ATTRS.space && s->resume) {
+        s->resume = false;
+        cpu_restore_state(cs, ra);
+        slb_resume(s);                                          /* P4 */
+        cpu_loop_exit_noexc(cs);
+    }
+    if (!arbiter_is_protected(s->arbiter, phys)) {
+        return;     /* an ordinary hole in the memory map */
+    }
+    if (mmu_idx == MMU_PHYS_IDX || mmu_idx == MMU_NESTED_IDX) {
+        arbiter_deny(s->arbiter, AS_RULE('A', 2),
+                     AS_MASTER_CPU + cs->cpu_index, AS_KIND_WALK, phys);
+        return;
+    }
+    deny(s, addr, phys, access, ra);
+}
+
+/* ------------------------------------------------------------------ */
+/* Events                                                              */
+/* ------------------------------------------------------------------ */
+
+/* Thrown out in the middle of an instruction: its RIP stays secret (X5) */
+static void finish_throw(AppSheathSlb *s)
+{
+    if (s->thrown) {
+        s->thrown = false;
+        cpu_env(s->cs)->eip = s->thrown_rip;
+        cpu_env(s->cs)->exception_next_eip = s->thrown_rip;
+    }
+}
+
+/* X2: outside, an error code keeps page and access kind only */
+static uint64_t public_error(int vector, uint64_t error)
+{
+    return vector == EXCP0E_PAGE ? error & SLB_PF_BITS : 0;
+}
+
+static void sheath_do_interrupt(CPUState *cs)
+{
+    AppSheathSlb *s = slb_of(cs);
+    CPUX86State *env = cpu_env(cs);
+    int vector = cs->exception_index;
+
+    finish_throw(s);
+    if (slb_inside(env)) {
+        slb_settle(s);
+    }
+    if (slb_inside(env)) {
+        bool soft = env->exception_is_int;
+
+        slb_event(s, soft ? AS_CAUSE_SOFTWARE : AS_CAUSE_EXCEPTION, vector,
+                  soft ? 0 : env->error_code,
+                  soft ? env->exception_next_eip : env->eip, 0, 0);
+        env->error_code = public_error(vector, env->error_code);
+        env->exception_next_eip = env->eip;
+    }
+    upstream->do_interrupt(cs);
+}
+
+static uint32_t cause_of(int request)
+{
+    switch (request) {
+    case CPU_INTERRUPT_NMI:
+        return AS_CAUSE_NMI;
+    case CPU_INTERRUPT_SMI:
+        return AS_CAUSE_SMI;
+    case CPU_INTERRUPT_MCE:
+        return AS_CAUSE_MCE;
+    case CPU_INTERRUPT_SIPI:
+        return AS_CAUSE_INIT;
+    default:
+        return AS_CAUSE_INTERRUPT;
+    }
+}
+
+static bool sheath_exec_interrupt(CPUState *cs, int requests)
+{
+    AppSheathSlb *s = slb_of(cs);
+    CPUX86State *env = cpu_env(cs);
+    int request = x86_cpu_pending_interrupt(cs, requests);
+
+    finish_throw(s);
+    if (slb_inside(env) && request && request != CPU_INTERRUPT_POLL) {
+        slb_settle(s);
+        if (slb_inside(env)) {
+            slb_event(s, cause_of(request), AS_VECTOR_NONE, 0, env->eip, 0, 0);
+        }
+    }
+    return upstream->cpu_exec_interrupt(cs, requests);
+}
+
+/* HLT with the program's own TF: QEMU would deliver #DB past do_interrupt */
+static bool sheath_exec_halt(CPUState *cs)
+{
+    CPUX86State *env = cpu_env(cs);
+    bool work;
+
+    if (!slb_inside(env) || !(env->eflags & TF_MASK)) {
+        return upstream->cpu_exec_halt(cs);
+    }
+    env->eflags &= ~TF_MASK;
+    work = upstream->cpu_exec_halt(cs);
+    env->eflags |= TF_MASK;
+    if (work) {
+        slb_event(slb_of(cs), AS_CAUSE_EXCEPTION, EXCP01_DB, 0, env->eip, 0,
+                  0);
+        env->dr[6] |= DR6_BS;
+        do_interrupt_all(env_archcpu(env), EXCP01_DB, 0, 0, env->eip, 0);
+    }
+    return work;
+}
+
+static void sheath_exec_enter(CPUState *cs)
+{
+    upstream->cpu_exec_enter(cs);
+    slb_of(cs)->executing = true;
+}
+
+static void sheath_exec_exit(CPUState *cs)
+{
+    upstream->cpu_exec_exit(cs);
+    slb_of(cs)->executing = false;
+    finish_throw(slb_of(cs));
+}
+
+/* X2: what a VMCB may say of an exit from inside */
+static uint64_t public_exit_info(uint64_t exit_code, uint64_t info)
+{
+    switch (exit_code) {
+    case SVM_EXIT_EXCP_BASE + EXCP0E_PAGE:
+        return info & SLB_PF_BITS;
+    case SVM_EXIT_NPF:
+        return info & (SLB_PF_BITS | SVM_NPTEXIT_GPA | SVM_NPTEXIT_GPT);
+    case SVM_EXIT_IOIO:
+        return info & 0xffff;       /* not the port: it was in DX */
+    case SVM_EXIT_MSR:
+        return info & 1;
+    default:
+        return 0;
+    }
+}
+
+static void hook_vmexit(CPUX86State *env, uint64_t exit_code, uint64_t *info)
+{
+    AppSheathSlb *s = slb_of(env_cpu(env));
+    bool io = exit_code == SVM_EXIT_IOIO;
+
+    if (slb_inside(env)) {
+        slb_settle(s);
+    }
+    if (slb_inside(env)) {
+        slb_event(s, AS_CAUSE_VMEXIT, AS_VECTOR_NONE, *info, env->eip,
+                  exit_code, *info);
+        *info = public_exit_info(exit_code, *info);
+        if (io) {   /* where the I/O instruction ends */
+            x86_stq_phys(env_cpu(env), env->vm_vmcb +
+                         offsetof(struct vmcb, control.exit_info_2), env->eip);
+        }
+    }
+}
+
+static void hook_cpu_init(CPUX86State *env)
+{
+    AppSheathSlb *s = slb_of(env_cpu(env));
+
+    if (slb_inside(env)) {
+        slb_settle(s);
+    }
+    if (slb_inside(env)) {
+        slb_event(s, AS_CAUSE_INIT, AS_VECTOR_NONE, 0, env->eip, 0, 0);
+    }
+}
+
+static void hook_vmrun(CPUX86State *env, uintptr_t ra)
+{
+    CPUState *cs = env_cpu(env);
+
+    if (slb_inside(env)) {
+        cpu_restore_state(cs, ra);
+        slb_kill(slb_of(cs));                                   /* E8 */
+        cpu_loop_exit_noexc(cs);
+    }
+}
+
+/* ------------------------------------------------------------------ */
+/* Installing                                                          */
+/* ------------------------------------------------------------------ */
+
+static TCGCPUOps *sheath_ops(const TCGCPUOps *from)
+{
+    TCGCPUOps *ops = g_memdup2(from, sizeof(*from));
+
+    ops->tlb_fill = sheath_tlb_fill;
+    ops->do_interrupt = sheath_do_interrupt;
+    ops->cpu_exec_interrupt = sheath_exec_interrupt;
+    ops->cpu_exec_halt = sheath_exec_halt;
+    ops->cpu_exec_enter = sheath_exec_enter;
+    ops->cpu_exec_exit = sheath_exec_exit;
+    ops->do_transaction_failed = sheath_transaction_failed;
+    return ops;
+}
+
+void slb_install(void)
+{
+    g_autoptr(GSList) classes = object_class_get_list(TYPE_X86_CPU, false);
+    TCGCPUOps *ops = NULL;
+
+    for (GSList *l = classes; l; l = l->next) {
+        CPUClass *cc = CPU_CLASS(l->data);
+
+        if (!upstream) {
+            upstream = cc->tcg_ops;
+        }
+        ops = ops ?: sheath_ops(upstream);
+        cc->tcg_ops = ops;
+    }
+    appsheath_hooks.vmexit = hook_vmexit;
+    appsheath_hooks.cpu_init = hook_cpu_init;
+    appsheath_hooks.vmrun = hook_vmrun;
+}
+
+/*
+ * QEMU registers its IOMMU notifiers at the first TLB fill of a vCPU, without
+ * a lock; do it now, under the BQL.
+ */
+static void register_notifiers(CPUState *cs, AppSheathArbiter *arbiter)
+{
+    MemTxAttrs attrs[] = { { 0 }, APPSHEATH_TRUSTED_ATTRS };
+
+    RCU_READ_LOCK_GUARD();
+    for (int i = 0; i < ARRAY_SIZE(attrs); i++) {
+        int prot = PAGE_READ;
+        hwaddr xlat, len = AS_PAGE_SIZE;
+
+        address_space_translate_for_iotlb(cs, X86ASIdx_MEM,
+                                          arbiter_phys(arbiter, 256), &xlat,
+                                          &len, attrs[i], &prot);
+    }
+}
+
+void slb_attach(CPUState *cs, AppSheathArbiter *arbiter, uint32_t entries,
+                uint32_t ways)
+{
+    AppSheathSlb *s = APPSHEATH_SLB(object_new(TYPE_APPSHEATH_SLB));
+
+    s->cs = cs;
+    s->arbiter = arbiter;
+    s->ways = ways;
+    s->sets = entries / ways;
+    s->entries = g_new0(SlbEntry, entries);
+    s->victim = g_new0(uint8_t, s->sets);
+    cs->opaque = s;
+    object_property_add_child(OBJECT(cs), "slb", OBJECT(s));
+    object_unref(OBJECT(s));
+    register_notifiers(cs, arbiter);
+}
+
+static void slb_finalize(Object *obj)
+{
+    AppSheathSlb *s = APPSHEATH_SLB(obj);
+
+    g_free(s->entries);
+    g_free(s->victim);
+}
+
+static void slb_get_psp(Object *obj, Visitor *v, const char *name,
+                        void *opaque, Error **errp)
+{
+    AsContext *c = APPSHEATH_SLB(obj)->context;
+    uint64_t psp = c ? c->psp : 0;
+
+    visit_type_uint64(v, name, &psp, errp);
+}
+
+static void slb_init(Object *obj)
+{
+    AppSheathSlb *s = APPSHEATH_SLB(obj);
+    const struct { const char *name; const uint64_t *value; } stats[] = {
+        { "hits", &s->hits }, { "misses", &s->misses },
+        { "fills", &s->fills }, { "flushes", &s->flushes },
+        { "starts", &s->starts }, { "resumes", &s->resumes },
+        { "events", &s->events }, { "jumps", &s->jumps },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(stats); i++) {
+        object_property_add_uint64_ptr(obj, stats[i].name, stats[i].value,
+                                       OBJ_PROP_FLAG_READ);
+    }
+    object_property_add_uint32_ptr(obj, "sets", &s->sets, OBJ_PROP_FLAG_READ);
+    object_property_add_uint32_ptr(obj, "ways", &s->ways, OBJ_PROP_FLAG_READ);
+    object_property_add(obj, "context", "uint64", slb_get_psp, NULL, NULL,
+                        NULL);
+}
+
+static const TypeInfo slb_types[] = {
+    {
+        .name = TYPE_APPSHEATH_SLB,
+        .parent = TYPE_OBJECT,
+        .instance_size = sizeof(AppSheathSlb),
+        .instance_init = slb_init,
+        .instance_finalize = slb_finalize,
+    },
+};
+
+DEFINE_TYPES(slb_types)
