@@ -395,8 +395,8 @@ static uint64_t image_bytes(int fd, const char *path, bool raw)
     if (raw) {
         return end;
     }
-    read_at(fd, path, page, sizeof(page), 0);
-    if (as_load64(page + AS_IMG_MAGIC_OFF) != AS_IMG_MAGIC) {
+    if (read_at(fd, path, page, sizeof(page), 0) < AS_IMG_VERSION ||
+        as_load64(page + AS_IMG_MAGIC_OFF) != AS_IMG_MAGIC) {
         die(path, "is not a sheath image: name one, or give --raw to take the "
             "whole file as it is");
     }

@@ -396,6 +396,20 @@ static void test_longest_name(void)
     g_assert_cmpstr(name, ==, most);
 }
 
+/* A table that ends where the key does */
+static void test_full_table(void)
+{
+    uint8_t hash2[32] = { 1 };
+    const struct as_key_item items[] = {
+        hash_item("A", hash0), hash_item("B", hash1), hash_item("C", hash2),
+    };
+    uint64_t len;
+    g_autofree uint8_t *key = build(items, G_N_ELEMENTS(items), &len);
+
+    g_assert_cmpuint(len, ==, 512);
+    g_assert_cmpstr(check(key, len), ==, GOOD);
+}
+
 static const char *check_two(struct as_key_item a, struct as_key_item b)
 {
     const struct as_key_item items[] = { a, b };
@@ -684,6 +698,7 @@ int main(int argc, char **argv)
     g_test_add_func("/key/bytes", test_bytes);
     g_test_add_func("/key/names", test_names);
     g_test_add_func("/key/longest-name", test_longest_name);
+    g_test_add_func("/key/full-table", test_full_table);
     g_test_add_func("/key/twins", test_twins);
     g_test_add_func("/key/order-of-data", test_order_of_data);
     g_test_add_func("/key/most-entries", test_most_entries);
