@@ -435,8 +435,8 @@ void attack_keys_end(void)
     seen = keys_seen - keys_before;
     begin();
     report(!seen && notices, "sniff the keys at the PS/2 controller while they are typed",
-           "%lu bytes, while hardware gave notice %lu times that there were keys", seen,
-           notices);
+           "%lu bytes (%lu before), while hardware gave notice %lu times of keys", seen,
+           keys_before, notices);
 }
 
 /* ---- all of it ---- */

@@ -72,6 +72,14 @@ static void feed(uint16_t code, bool down)
     set_field(AS_RING_PRODUCED, ++produced);
 }
 
+/* Once is enough to know that the keyboard works when nobody else has its keys */
+static void tell(uint8_t byte)
+{
+    if (keys_seen++ == 0) {
+        say("a key came through the PS/2 controller: scancode 0x%x", byte);
+    }
+}
+
 /* Set 1: the codes of the main block are Linux's */
 static void scancode(uint8_t byte)
 {
@@ -94,7 +102,7 @@ void keys_poll(void)
     while ((status = inb(PS2_STATUS)) & PS2_FULL) {
         uint8_t byte = inb(PS2_DATA);
         if (!(status & PS2_MOUSE)) {
-            keys_seen++;
+            tell(byte);
             scancode(byte);
         }
     }

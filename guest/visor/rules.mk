@@ -10,7 +10,7 @@ VISOR_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -ffreestanding -fno-pic 
                 -fno-asynchronous-unwind-tables -I. -I../include
 
 $(VISOR_OUT)/visor.elf: $(VISOR_OBJ) visor/visor.ld
-	$(CC) -nostdlib -static -no-pie -Wl,-n -Wl,--build-id=none -Wl,-T,visor/visor.ld \
+	$(CC) -nostdlib -static -no-pie -Wl,-n -Wl,--build-id=none -Wl,--no-warn-rwx-segments -Wl,-T,visor/visor.ld \
 	    -o $@ $(VISOR_OBJ)
 
 $(VISOR_OUT)/visor.o/%.o: %.c visor/rules.mk

@@ -139,6 +139,7 @@ static void wait_for_key(void)
 
     say("no user key is plugged in: waiting for one");
     while (n.what != AS_NOTE_KEY) {
+        keys_poll();
         if (!tdma_next_note(&n)) {
             wait_for_interrupt();
         }
