@@ -728,7 +728,8 @@ static int run_init(void)
     Key *key = key_open(opt.rest[0]);
 
     if (key->exists && !opt.force) {
-        die(key->path, "exists: choose another name, or give --force to "
+        key_free(key);
+        die(opt.rest[0], "exists: choose another name, or give --force to "
             "replace it by an empty key");
     }
     key_save(key);
@@ -1065,14 +1066,16 @@ static int run_command(const struct Command *command, int argc, char **argv)
     GOptionContext *context = g_option_context_new(NULL);
     g_autoptr(GError) error = NULL;
     unsigned count;
+    bool parsed;
 
     g_option_context_set_help_enabled(context, FALSE);
     g_option_context_add_main_entries(context, command->options, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, &error)) {
+    parsed = g_option_context_parse(context, &argc, &argv, &error);
+    g_option_context_free(context);
+    if (!parsed) {
         die(NULL, "%s: %s: see 'appsheath-key %s --help'", command->name,
             error->message, command->name);
     }
-    g_option_context_free(context);
     if (opt.help) {
         return print_command_help(command);
     }
