@@ -9,7 +9,6 @@
 #include "qemu/bitmap.h"
 #include "qemu/cutils.h"
 #include "qemu/timer.h"
-#include "system/reset.h"
 #include "system/runstate.h"
 #include "ui/console.h"
 #include "ui/input.h"
@@ -51,7 +50,7 @@ typedef enum KeyOwner {
 } KeyOwner;
 
 struct AppSheathKbd {
-    DeviceState parent_obj;
+    SysBusDevice parent_obj;
 
     uint32_t guard_ms;
     QemuInputHandlerState *input;
@@ -540,7 +539,6 @@ static void kbd_realize(DeviceState *dev, Error **errp)
     k->input = qemu_input_handler_register(dev, &kbd_handler);
     k->runstate = qemu_add_vm_change_state_handler(kbd_vm_state, k);
     appsheath_hooks.key_handler = kbd_hook;
-    qemu_register_resettable(OBJECT(dev));     /* no bus that would reset it */
     lcd_draw(k);
 }
 
@@ -548,7 +546,6 @@ static void kbd_unrealize(DeviceState *dev)
 {
     AppSheathKbd *k = APPSHEATH_KBD(dev);
 
-    qemu_unregister_resettable(OBJECT(dev));
     appsheath_hooks.key_handler = NULL;
     qemu_del_vm_change_state_handler(k->runstate);
     qemu_input_handler_unregister(k->input);
@@ -571,7 +568,6 @@ static void kbd_class_init(ObjectClass *klass, void *data)
     DeviceClass *dc = DEVICE_CLASS(klass);
 
     dc->desc = "AppSheath keyboard with LCD";
-    dc->user_creatable = false;         /* the machine has one */
     dc->hotpluggable = false;
     dc->vmsd = &vmstate_kbd;
     dc->realize = kbd_realize;
@@ -591,7 +587,7 @@ static void kbd_class_init(ObjectClass *klass, void *data)
 static const TypeInfo kbd_types[] = {
     {
         .name = TYPE_APPSHEATH_KBD,
-        .parent = TYPE_DEVICE,
+        .parent = TYPE_SYS_BUS_DEVICE,
         .instance_size = sizeof(AppSheathKbd),
         .class_init = kbd_class_init,
     },

@@ -7,7 +7,8 @@
  * is blank; else to the channel whose name the LCD shows, or nowhere.
  *
  * QEMU interface:
- *  + a device without a bus, created by the machine with the id "kbd0"
+ *  + a system bus device without registers, created by the machine: with
+ *    qdev_set_id() "kbd0" before it is realized, or no display finds it
  *  + a console of its own, 256 x 64: -vnc :2,display=kbd0,head=0, and
  *    screendump with device=kbd0
  *  + property "lcd-guard": T3, milliseconds
@@ -24,7 +25,7 @@
 #ifndef HW_APPSHEATH_KBD_H
 #define HW_APPSHEATH_KBD_H
 
-#include "hw/qdev-core.h"
+#include "hw/sysbus.h"
 #include "qom/object.h"
 
 #define TYPE_APPSHEATH_KBD "appsheath-kbd"
