@@ -82,7 +82,7 @@ static void puts(const char *s)
 void console_init(void)
 {
     static const char title[] = " The 'visor's screen: nothing here is trusted."
-                                " Who gets the keys stands on the LCD.";
+                                " The LCD says who has the keys.";
 
     outb(COM1 + 1, 0);          /* no interrupts */
     outb(COM1 + 3, 0x80);

@@ -1,0 +1,239 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Bad input: each ends with a line that names the cause (TAP).
+
+A test gives the machine or the demo something wrong and waits for the line a
+person would read.  Waiting for another line fails it, so does a machine
+that goes on as if nothing was.
+"""
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DEMO = os.path.join(TOP, 'demo', 'walkthrough.py')
+sys.path.insert(0, os.path.dirname(DEMO))
+from machine import Machine, Trouble, slowness  # noqa: E402
+from walkthrough import (arguments, machine_command, make_key, prepare,  # noqa: E402
+                         run_tool)
+
+IMAGE = 'os.sheath'
+
+
+def image_of(args):
+    return os.path.join(args.guest_dir, IMAGE)
+
+
+def changed_image(args, change):
+    """A copy of the OS image, changed"""
+    with open(image_of(args), 'rb') as f:
+        data = bytearray(f.read())
+    data = change(data) or data
+    path = os.path.join(args.out, 'changed.sheath')
+    with open(path, 'wb') as f:
+        f.write(data)
+    return path
+
+
+def machine(args, *more, words='exit', initrd=None, memory=None):
+    command = machine_command(args, words, '-display', 'none',
+                              '-device', 'isa-debug-exit,iobase=0xf4', *more)
+    if initrd:
+        command[command.index('-initrd') + 1] = initrd
+    if memory:
+        command[command.index('-m') + 1] = memory
+    return Machine(command, args.out, 'bad', time.monotonic() + 20 * slowness())
+
+
+def visor_stops(args, line, *more, **given):
+    """The 'visor stops with this line and tells so by QEMU's exit status, 35"""
+    m = machine(args, *more, **given)
+    try:
+        said = m.wait_line('^visor: stopped: ')
+    except Trouble as t:
+        said = str(t)
+    try:
+        m.process.wait(10 * slowness())
+    except subprocess.TimeoutExpired:
+        pass
+    status = m.stop()
+    if not re.search(line, said):
+        raise Trouble(f'wanted "{line}", got "{said}"')
+    if status != 35:
+        raise Trouble(f'QEMU ended with status {status}')
+
+
+def qemu_refuses(args, line, *more, **given):
+    """QEMU itself ends with this line before anything runs"""
+    m = machine(args, *more, **given)
+    try:
+        m.process.wait(10 * slowness())
+    except subprocess.TimeoutExpired:
+        pass
+    status = m.stop()
+    said = ' '.join(m.errors)
+    if not re.search(line, said) or status != 1:
+        raise Trouble(f'wanted "{line}", got "{said}", status {status}')
+
+
+def demo_refuses(line, *options):
+    """The demo ends with status 2 and this line, and no traceback"""
+    done = subprocess.run([DEMO, *options], capture_output=True, text=True,
+                          timeout=60 * slowness(), check=False)
+    if done.returncode != 2 or not re.search(line, done.stderr) or \
+            'Traceback' in done.stderr:
+        raise Trouble(f'wanted "{line}", got "{done.stderr}", status {done.returncode}')
+
+
+# ---- keys ----
+
+def test_no_key(args):
+    """no key: no trusted context, and the reason"""
+    visor_stops(args, r'no user key is plugged in \(status 13\)')
+
+
+def test_empty_key(args):
+    """a key that names nothing"""
+    path = os.path.join(args.out, 'empty.img')
+    run_tool(args, 'init', path)
+    visor_stops(args, r'does not name this image \(status 15\)',
+                '-device', f'appsheath-key,file={path}')
+
+
+def test_garbage_key(args):
+    """a key file full of something else"""
+    path = os.path.join(args.out, 'garbage.img')
+    with open(path, 'wb') as f:
+        f.write(b'this is not a key' * 241 + bytes(-17 * 241 % 512))
+    visor_stops(args, r'the user key is bad \(status 14\)',
+                '-device', f'appsheath-key,file={path}')
+
+
+def test_corrupt_key(args):
+    """a key with one bit turned"""
+    path, _ = make_key(args, 'corrupt.img')
+    with open(path, 'r+b') as f:
+        f.seek(200)
+        byte = f.read(1)[0]
+        f.seek(200)
+        f.write(bytes([byte ^ 1]))
+    visor_stops(args, r'the user key is bad \(status 14\)',
+                '-device', f'appsheath-key,file={path}')
+
+
+def test_key_file_missing(args):
+    """a key file that is not there"""
+    qemu_refuses(args, 'nokey.img.*No such file', '-device', 'appsheath-key,file=nokey.img')
+
+
+# ---- images ----
+
+def test_wrong_image(args):
+    """an image with one bit turned is not the one that the key names"""
+    key, _ = make_key(args)
+
+    def turn(data):
+        data[0x1800] ^= 1
+
+    visor_stops(args, r'does not name this image \(status 15\)',
+                '-device', f'appsheath-key,file={key}', initrd=changed_image(args, turn))
+
+
+def test_header(args):
+    """an image whose header hardware refuses"""
+    key, _ = make_key(args)
+
+    def turn(data):
+        data[0x30] = 1          # privilege level 1
+
+    visor_stops(args, r'the image header is malformed \(status 12\)',
+                '-device', f'appsheath-key,file={key}', initrd=changed_image(args, turn))
+
+
+def test_no_image(args):
+    """something that is no image"""
+    visor_stops(args, 'is no AppSheath image', initrd=DEMO)
+
+
+def test_short_image(args):
+    """an image of ten bytes"""
+    visor_stops(args, 'is no AppSheath image',
+                initrd=changed_image(args, lambda data: data[:10]))
+
+
+# ---- the machine ----
+
+def test_memory(args):
+    """too little memory"""
+    visor_stops(args, 'too little memory: .* larger -m', memory='16M')
+
+
+def test_cpu(args):
+    """a CPU without nested paging"""
+    visor_stops(args, 'this CPU has no .* -cpu', '-cpu', 'qemu64')
+
+
+def test_property(args):
+    """a property that the machine does not have"""
+    qemu_refuses(args, 'nonsense', '-machine', 'appsheath,nonsense=1')
+
+
+def test_accelerator(args):
+    """an accelerator that the machine does not work with"""
+    qemu_refuses(args, '(?i)tcg', '-accel', 'qtest')
+
+
+# ---- the demo ----
+
+def test_demo_files(args):
+    """the demo without emulator, key tool, guests"""
+    for option in ('--qemu', '--key-tool'):
+        demo_refuses('is not there\n  build it', '--out', args.out, option, '/nonexistent/it')
+    demo_refuses('no such file\n  build it', '--out', args.out, '--guest-dir', '/nonexistent')
+
+
+def test_demo_out(args):
+    """the demo with a file where its directory should be"""
+    demo_refuses('cannot write there', '--out', image_of(args))
+
+
+def test_vnc_port(args):
+    """the demo with a VNC port that is taken"""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        s.listen()
+        display = s.getsockname()[1] - 5900
+        demo_refuses('is not free.*\n  end what uses it', '--out', args.out,
+                     '--vnc', '--display', str(display))
+
+
+TESTS = [f for name, f in sorted(globals().items()) if name.startswith('test_')]
+
+
+def main():
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix='appsheath-') as out:
+        args = arguments(['--out', out])
+        try:
+            prepare(args)
+        except Trouble as t:
+            print(f'Bail out! {t.cause}')
+            return 1
+        print(f'1..{len(TESTS)}')
+        for number, test in enumerate(TESTS, 1):
+            try:
+                test(args)
+                print(f'ok {number} - {test.__doc__}', flush=True)
+            except (Trouble, subprocess.TimeoutExpired) as t:
+                failed += 1
+                print(f'not ok {number} - {test.__doc__}')
+                print('\n'.join('# ' + line for line in str(t).split('\n')), flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
