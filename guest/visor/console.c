@@ -8,6 +8,7 @@
 #define VGA             ((volatile uint16_t *)0xb8000)
 #define COLUMNS         80
 #define ROWS            25
+#define INDENT          4               /* of a line that goes on */
 #define GREY            0x07
 #define GREEN           0x0a
 #define YELLOW          0x0e
@@ -63,20 +64,36 @@ static void serial_put(char c)
     outb(COM1, c);
 }
 
-static void put(char c)
+static unsigned word_length(const char *s, uint64_t len)
 {
-    if (c == '\n') {
-        serial_put('\r');
+    unsigned n = 0;
+
+    while (n < len && s[n] != ' ' && s[n] != '\n') {
+        n++;
     }
-    serial_put(c);
-    vga_put(c);
+    return n;
+}
+
+/* On the serial port as it is, on the screen with lines broken between words */
+static void put(const char *s, uint64_t len)
+{
+    for (uint64_t i = 0; i < len; i++) {
+        if (s[i] == '\n') {
+            serial_put('\r');
+        }
+        serial_put(s[i]);
+        if (s[i] == ' ' && column + 1 + word_length(s + i + 1, len - i - 1) > COLUMNS) {
+            vga_newline();
+            column = INDENT;
+        } else {
+            vga_put(s[i]);
+        }
+    }
 }
 
 static void puts(const char *s)
 {
-    while (*s) {
-        put(*s++);
-    }
+    put(s, strlen(s));
 }
 
 void console_init(void)
@@ -208,14 +225,14 @@ static void line(const char *who, uint8_t in, const char *f, va_list ap)
     char text[512];
 
     if (os_line) {
-        put('\n');
+        puts("\n");
         os_line = false;
     }
     vformat(text, sizeof(text), f, ap);
     colour = in;
     puts(who);
     puts(text);
-    put('\n');
+    puts("\n");
 }
 
 void say(const char *f, ...)
@@ -236,15 +253,33 @@ void say_attack(const char *f, ...)
     va_end(ap);
 }
 
+/* The OS trusts nobody, and nobody trusts its text to be text */
+static unsigned printable(char *to, unsigned size, const uint8_t *text, uint64_t len)
+{
+    unsigned n = 0;
+
+    while (n < size && n < len) {
+        to[n] = text[n] == '\n' || (text[n] >= ' ' && text[n] < 0x7f) ? text[n] : '?';
+        if (to[n++] == '\n') {
+            break;
+        }
+    }
+    return n;
+}
+
 void say_os(const uint8_t *text, uint64_t len)
 {
+    char part[256];
+
     colour = GREEN;
-    for (uint64_t i = 0; i < len; i++) {
-        if (!os_line && text[i] != '\n') {
+    while (len) {
+        unsigned n = printable(part, sizeof(part), text, len);
+        if (!os_line && part[0] != '\n') {
             puts("os: ");
         }
-        os_line = text[i] != '\n';
-        /* The OS trusts nobody; nobody trusts its text to be text */
-        put(text[i] == '\n' || (text[i] >= ' ' && text[i] < 0x7f) ? text[i] : '?');
+        os_line = part[n - 1] != '\n';
+        put(part, n);
+        text += n;
+        len -= n;
     }
 }

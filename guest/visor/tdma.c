@@ -3,6 +3,7 @@
 #include "visor.h"
 
 #define SLOTS           16
+#define BUSY_TRIES      100
 #define TIMEOUT         (30 * TIMER_HZ)
 
 static volatile uint32_t *regs;
@@ -66,7 +67,7 @@ bool tdma_init(void)
 }
 
 /* The request, its page list and the status lie in ordinary memory (D4) */
-uint32_t tdma_do(struct as_request *req)
+static uint32_t submit(struct as_request *req)
 {
     struct as_request *slot = &queue[made % SLOTS];
     volatile uint32_t *status = &slot->status;
@@ -85,6 +86,17 @@ uint32_t tdma_do(struct as_request *req)
     }
     req->status = slot->status;
     req->result = slot->result;
+    return req->status;
+}
+
+/* A device may just have a page mapped (A6): that passes */
+uint32_t tdma_do(struct as_request *req)
+{
+    int tries = BUSY_TRIES;
+
+    while (submit(req) == AS_E_BUSY && --tries) {
+        wait_for_interrupt();
+    }
     return req->status;
 }
 

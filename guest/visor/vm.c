@@ -498,7 +498,7 @@ static void handle_exit(void)
         hypercall();
         break;
     case VMEXIT_HLT:
-        vm.vmcb->rip++;
+        vm.vmcb->rip += !vm_at_resume_point();  /* else the frame has the true one */
         wait_for_interrupt();
         break;
     case VMEXIT_EXCEPTION + 14:
