@@ -15,7 +15,7 @@ tool_dirs := $(patsubst %/Makefile,%,$(wildcard tools/Makefile))
 QEMU := build/bin/qemu-system-x86_64
 DEMO = $(PYTHON) demo/walkthrough.py
 
-.PHONY: all help configure build emulator tools guest demo demo-vnc check check-unit check-qtest check-tools check-functional \
+.PHONY: all help build emulator tools guest demo demo-vnc check check-unit check-qtest check-tools check-functional \
 	check-base check-asan bench docs install upstream-check clean distclean
 
 all: build
