@@ -117,6 +117,9 @@ static bool fill_implicit(AppSheathSlb *s, vaddr addr, int mmu_idx)
 
     if (arbiter_is_protected(s->arbiter, full->phys_addr)) {
         refill(s->cs, addr, mmu_idx, full, full->prot, 0);
+        /* The void counts as I/O, which must end a translated block: QEMU would
+         * abort looking for the block of a helper that has no return address */
+        s->cs->neg.can_do_io = true;
     }
     return true;
 }
