@@ -558,7 +558,7 @@ static bool idle_is_done(void)
 {
     static bool acted;
 
-    if (!vm.idle_since || ticks < vm.idle_since + TIMER_HZ / 10 || !vm_at_resume_point()) {
+    if (!vm.idle_since || ticks < vm.idle_since + TIMER_HZ / 4 || !vm_at_resume_point()) {
         return false;
     }
     if (acted) {
