@@ -89,18 +89,12 @@ AsPage *as_page_of_frame(const AsArbiter *a, uint64_t frame)
 
 AsContext *as_context_new(AsArbiter *a, uint64_t psp)
 {
-    AsContext *c;
+    AsContext *c = g_new0(AsContext, 1);
 
-    if (as_context_find(a, psp) ||
-        g_hash_table_size(a->contexts) >= AS_MAX_CONTEXTS) {
-        return NULL;
-    }
-    c = g_new0(AsContext, 1);
     c->psp = psp;
     c->id = a->next_id++;
     c->cpu = AS_CPU_NONE;
     c->takes = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-    g_hash_table_insert(a->contexts, &c->psp, c);
     return c;
 }
 
@@ -149,15 +143,14 @@ static uint32_t judge_page(const AsArbiter *a, const AsContext *c, uint64_t va,
     return as_page_find(a, va) ? AS_E_RANGE : AS_OK;            /* W2 */
 }
 
-static void add_page(AsArbiter *a, AsContext *c, uint64_t va, uint64_t frame,
-                     AsPageState state)
+static void add_page(AsArbiter *a, AsContext *c, uint64_t va, uint64_t frame)
 {
     AsPage *p = g_new0(AsPage, 1);
 
     p->va = va;
     p->frame = frame;
     p->owner = c;
-    p->state = state;
+    p->state = AS_PAGE_LOCKED;
     link_page(c, p);
     g_hash_table_insert(a->by_va, &p->va, p);
     g_hash_table_insert(a->by_frame, &p->frame, p);
@@ -178,7 +171,6 @@ void as_remove_page(AsArbiter *a, AsPage *page)
 
 uint32_t as_add_pages(AsArbiter *a, AsContext *c, uint64_t va,
                       const uint64_t *frames, uint64_t count,
-                      AsPageState state,
                       bool (*busy)(void *opaque, uint64_t frame), void *opaque,
                       uint64_t *bad)
 {
@@ -192,7 +184,7 @@ uint32_t as_add_pages(AsArbiter *a, AsContext *c, uint64_t va,
         if (status) {
             break;
         }
-        add_page(a, c, at, frames[i], state);
+        add_page(a, c, at, frames[i]);
     }
     if (status) {
         *bad = i;
@@ -203,10 +195,14 @@ uint32_t as_add_pages(AsArbiter *a, AsContext *c, uint64_t va,
     return status;
 }
 
-void as_activate(AsArbiter *a, AsContext *c, bool open, uint64_t text_bytes)
+bool as_activate(AsArbiter *a, AsContext *c, bool open, uint64_t text_bytes)
 {
     uint64_t text = c->psp + AS_TEXT_OFF;
 
+    if (g_hash_table_size(a->contexts) >= AS_MAX_CONTEXTS) {
+        return false;
+    }
+    g_hash_table_insert(a->contexts, &c->psp, c);
     c->open = open;
     for (AsPage *p = c->pages; p; p = p->next) {
         p->state = AS_PAGE_OWN;
@@ -216,11 +212,14 @@ void as_activate(AsArbiter *a, AsContext *c, bool open, uint64_t text_bytes)
         }
     }
     c->alive = true;
+    return true;
 }
 
 void as_hide(AsArbiter *a, AsContext *c)
 {
-    g_hash_table_remove(a->contexts, &c->psp);
+    if (as_context_find(a, c->psp) == c) {
+        g_hash_table_remove(a->contexts, &c->psp);
+    }
     for (AsPage *p = c->pages; p; p = p->next) {
         g_hash_table_remove(a->by_va, &p->va);
     }
@@ -254,7 +253,7 @@ static uint32_t judge_take(const AsArbiter *a, const AsContext *c, uint64_t va,
         if (p && p->owner == c && p->state == AS_PAGE_OWN) {
             return AS_P_REFUSED;
         }
-        missing += !p || p->owner != c;
+        missing += !p || p->owner != c || p->state != AS_PAGE_PENDING;
     }
     return g_hash_table_size(c->takes) + missing > AS_MAX_TAKES ? AS_P_FULL
                                                                 : AS_P_OK;
@@ -268,7 +267,7 @@ uint32_t as_take(AsArbiter *a, AsContext *c, uint64_t va, uint64_t pages)
         uint64_t at = va + i * AS_PAGE_SIZE;
         AsPage *p = as_page_find(a, at);
 
-        if (p && p->owner == c) {
+        if (p && p->owner == c && p->state == AS_PAGE_PENDING) {
             p->state = AS_PAGE_OWN;
         } else {
             g_hash_table_add(c->takes, g_memdup2(&at, sizeof(at)));
@@ -279,9 +278,8 @@ uint32_t as_take(AsArbiter *a, AsContext *c, uint64_t va, uint64_t pages)
 
 void as_arrived(AsContext *c, AsPage *page)
 {
-    if (g_hash_table_remove(c->takes, &page->va)) {
-        page->state = AS_PAGE_OWN;
-    }
+    page->state = g_hash_table_remove(c->takes, &page->va) ? AS_PAGE_OWN
+                                                           : AS_PAGE_PENDING;
 }
 
 uint32_t as_may_release(const AsArbiter *a, const AsContext *c, uint64_t va,
@@ -345,11 +343,14 @@ uint32_t as_offer(const AsArbiter *a, AsContext *c, const AsOffer *offer)
     return AS_P_OK;
 }
 
-bool as_offer_use(const AsArbiter *a, AsContext *c, const AsOffer *offer)
+bool as_offered(const AsArbiter *a, AsContext *c, const AsOffer *offer,
+                bool use)
 {
     for (unsigned i = 0; i < AS_MAX_OFFERS; i++) {
         if (c->offers[i].pages && same_offer(&c->offers[i], offer)) {
-            memset(&c->offers[i], 0, sizeof(c->offers[i]));
+            if (use) {
+                memset(&c->offers[i], 0, sizeof(c->offers[i]));
+            }
             return owns_range(a, c, offer->va, offer->pages);
         }
     }

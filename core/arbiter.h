@@ -7,11 +7,12 @@
  * from 0 in RAM order, so that no physical alias can hide it.  The caller
  * serialises everything but as_is_protected(), which any thread may ask.
  *
- *          as_lock            as_activate            as_free / as_remove
- *   free ----------> LOCKED --------------> OWN -------------------> free
- *     \                                      ^
- *      \  as_alloc               as_take     |
- *       `---------> PENDING -----------------'
+ *                             as_activate
+ *   free --------------> LOCKED ------------> OWN ----------------> free
+ *         as_add_pages     |                   ^  as_remove_page,
+ *                          |                   |  as_context_free
+ *               as_arrived `---> PENDING ------'
+ *                                        as_take
  */
 #ifndef APPSHEATH_CORE_ARBITER_H
 #define APPSHEATH_CORE_ARBITER_H
@@ -30,7 +31,8 @@
 
 /**
  * enum AsPageState - life of a page that a context has
- * @AS_PAGE_LOCKED: its context is being made; still the 'visor's data (L1)
+ * @AS_PAGE_LOCKED: still the 'visor's data: of an image being made a context (L1),
+ *                  or to be zeroed (A8)
  * @AS_PAGE_PENDING: zeroed and protected, not yet taken by the program (P3)
  * @AS_PAGE_OWN: the program's
  */
@@ -159,7 +161,7 @@ AsPage *as_page_of_frame(const AsArbiter *a, uint64_t frame);
 /**
  * as_context_new - an empty context under construction at @psp
  *
- * Returns NULL when there are AS_MAX_CONTEXTS (AS_E_FULL) or @psp is one already.
+ * It cannot be found or entered before as_activate().
  */
 AsContext *as_context_new(AsArbiter *a, uint64_t psp);
 
@@ -169,7 +171,6 @@ AsContext *as_context_new(AsArbiter *a, uint64_t psp);
  * @va: first window page; the range has been checked by as_range_is_good()
  * @frames: the pages, AS_FRAME_NONE for one that A5 rules out
  * @count: how many
- * @state: AS_PAGE_LOCKED or AS_PAGE_PENDING
  * @busy: says whether a device has a frame mapped (A6); NULL: none
  * @opaque: for @busy
  * @bad: index of the offending page on failure
@@ -178,7 +179,6 @@ AsContext *as_context_new(AsArbiter *a, uint64_t psp);
  */
 uint32_t as_add_pages(AsArbiter *a, AsContext *c, uint64_t va,
                       const uint64_t *frames, uint64_t count,
-                      AsPageState state,
                       bool (*busy)(void *opaque, uint64_t frame), void *opaque,
                       uint64_t *bad);
 
@@ -186,8 +186,10 @@ uint32_t as_add_pages(AsArbiter *a, AsContext *c, uint64_t va,
  * as_activate - a locked context becomes a living one (L3, L4, L5)
  * @open: an open context: its pages are not protected
  * @text_bytes: of its image header
+ *
+ * Returns false, with nothing done, when there are AS_MAX_CONTEXTS (D3).
  */
-void as_activate(AsArbiter *a, AsContext *c, bool open, uint64_t text_bytes);
+bool as_activate(AsArbiter *a, AsContext *c, bool open, uint64_t text_bytes);
 
 /**
  * as_remove_page - the page is nobody's from now on; the caller zeroed it (A8)
@@ -214,7 +216,8 @@ void as_context_free(AsArbiter *a, AsContext *c);
 uint32_t as_take(AsArbiter *a, AsContext *c, uint64_t va, uint64_t pages);
 
 /**
- * as_arrived - P3: a page became pending; is it one that a TAKE waits for?
+ * as_arrived - P3: a locked page was zeroed: it is pending now, or the
+ * program's at once where a TAKE waits for it
  */
 void as_arrived(AsContext *c, AsPage *page);
 
@@ -234,9 +237,11 @@ uint32_t as_may_release(const AsArbiter *a, const AsContext *c, uint64_t va,
 uint32_t as_offer(const AsArbiter *a, AsContext *c, const AsOffer *offer);
 
 /**
- * as_offer_use - P5: is this just what was offered?  It is used up then.
+ * as_offered - P5: is this just what was offered?
+ * @use: it is used up then
  */
-bool as_offer_use(const AsArbiter *a, AsContext *c, const AsOffer *offer);
+bool as_offered(const AsArbiter *a, AsContext *c, const AsOffer *offer,
+                bool use);
 
 /** as_resume_point - E2: resume point of frame @n */
 uint64_t as_resume_point(const AsContext *c, uint32_t n);

@@ -44,7 +44,7 @@ static const char *key_driver(const char *file, Error **errp)
 
     if (stat(file, &st)) {
         error_setg_errno(errp, errno, "cannot open the key '%s'", file);
-        error_append_hint(errp, "Make a key with: appsheath-key create %s\n",
+        error_append_hint(errp, "Make a key with: appsheath-key init %s\n",
                           file);
         return NULL;
     }

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * -machine appsheath: q35 with the arbiter, the trusted DMA controller, the
+ * keyboard with an LCD and an SLB in each vCPU.
+ *
+ * QEMU interface:
+ *  + properties "window-base", "window-size": W1
+ *  + properties "slb-entries", "slb-ways": geometry of each vCPU's SLB
+ *  + property "lcd-guard": T3, milliseconds
+ *  + property "hash-unit": keys may hold hashes (L2)
+ *  + everything that q35 has; any -cpu, any -smp, TCG only
+ */
+#include "qemu/osdep.h"
+#include "qemu/units.h"
+#include "qemu/error-report.h"
+#include "qapi/error.h"
+#include "cpu.h"
+#include "hw/appsheath/slb.h"
+#include "hw/appsheath/tdma.h"
+#include "hw/boards.h"
+#include "hw/i386/pc.h"
+#include "hw/i386/x86.h"
+#include "hw/pci-host/q35.h"
+#include "hw/qdev-properties.h"
+#include "hw/sysbus.h"
+#include "migration/blocker.h"
+#include "monitor/qdev.h"
+#include "qapi/visitor.h"
+#include "system/qtest.h"
+#include "system/tcg.h"
+
+#define TYPE_APPSHEATH_MACHINE MACHINE_TYPE_NAME("appsheath")
+OBJECT_DECLARE_SIMPLE_TYPE(AppSheathMachine, APPSHEATH_MACHINE)
+
+#define PARENT MACHINE_TYPE_NAME("pc-q35-10.0")
+#define TDMA_DEVFN PCI_DEVFN(0x10, 0)
+
+struct AppSheathMachine {
+    PCMachineState parent_obj;
+
+    AppSheathArbiter *arbiter;
+    AppSheathTdma *tdma;
+    uint32_t slb_entries, slb_ways, lcd_guard;
+    bool hash_unit;
+};
+
+static MachineClass *parent_class(void)
+{
+    return MACHINE_CLASS(object_class_by_name(PARENT));
+}
+
+static void check_slb(const AppSheathMachine *s)
+{
+    if (!s->slb_ways || s->slb_ways > 64 || !s->slb_entries ||
+        s->slb_entries % s->slb_ways || s->slb_entries > 1 << 20) {
+        error_report("slb-entries=%u, slb-ways=%u: entries must be a multiple "
+                     "of ways, 1 to 64 ways, at most 1048576 entries",
+                     s->slb_entries, s->slb_ways);
+        exit(EXIT_FAILURE);
+    }
+}
+
+static void check_accelerator(void)
+{
+    if (!tcg_enabled() && !qtest_enabled()) {
+        error_report("-machine appsheath needs the tcg accelerator: other "
+                     "accelerators run code that no SLB protects. Use "
+                     "-accel tcg.");
+        exit(EXIT_FAILURE);
+    }
+}
+
+/* SMRAM may be carved out of the end of low RAM, wherever the guest says (A5) */
+static uint64_t smram_reserve(const PCMachineState *pcms)
+{
+    Object *mch = object_resolve_path_type("", TYPE_MCH_PCI_DEVICE, NULL);
+    uint64_t ext = mch ? object_property_get_uint(mch, "extended-tseg-mbytes",
+                                                  NULL) : 0;
+
+    return MAX(ext, 8) * MiB;
+}
+
+static void make_arbiter(AppSheathMachine *s)
+{
+    X86MachineState *x86ms = X86_MACHINE(s);
+
+    arbiter_wire(s->arbiter, MACHINE(s)->ram, x86ms->below_4g_mem_size,
+                 x86ms->above_4g_mem_size, smram_reserve(PC_MACHINE(s)));
+    qdev_realize(DEVICE(s->arbiter), NULL, &error_fatal);
+    object_unref(OBJECT(s->arbiter));
+}
+
+static AppSheathKbd *make_keyboard(AppSheathMachine *s)
+{
+    DeviceState *kbd = qdev_new(TYPE_APPSHEATH_KBD);
+
+    qdev_set_id(kbd, g_strdup("kbd0"), &error_fatal);
+    qdev_prop_set_uint32(kbd, "lcd-guard", s->lcd_guard);
+    sysbus_realize_and_unref(SYS_BUS_DEVICE(kbd), &error_fatal);
+    return APPSHEATH_KBD(kbd);
+}
+
+static void make_controller(AppSheathMachine *s)
+{
+    PCIDevice *dev = pci_new(TDMA_DEVFN, TYPE_APPSHEATH_TDMA);
+
+    object_property_set_link(OBJECT(dev), "arbiter", OBJECT(s->arbiter),
+                             &error_abort);
+    object_property_set_link(OBJECT(dev), "kbd", OBJECT(make_keyboard(s)),
+                             &error_abort);
+    qdev_prop_set_bit(DEVICE(dev), "hash", s->hash_unit);
+    object_property_add_child(OBJECT(s), "tdma", OBJECT(dev));
+    pci_realize_and_unref(dev, PC_MACHINE(s)->pcibus, &error_fatal);
+    s->tdma = APPSHEATH_TDMA(dev);
+}
+
+static void attach_cpu(AppSheathMachine *s, CPUState *cs)
+{
+    if (tcg_enabled()) {
+        slb_attach(cs, s->arbiter, s->slb_entries, s->slb_ways);
+    }
+}
+
+static void block_migration(void)
+{
+    static Error *blocker;
+
+    error_setg(&blocker, "-machine appsheath: protected memory can be neither "
+               "saved nor migrated yet");
+    migrate_add_blocker(&blocker, &error_fatal);
+}
+
+static void sheath_machine_init(MachineState *machine)
+{
+    AppSheathMachine *s = APPSHEATH_MACHINE(machine);
+    CPUState *cs;
+
+    check_accelerator();
+    check_slb(s);
+    if (tcg_enabled()) {
+        slb_install();
+    }
+    parent_class()->init(machine);
+    make_arbiter(s);
+    CPU_FOREACH(cs) {
+        attach_cpu(s, cs);
+    }
+    slb_map_port(s->arbiter);
+    make_controller(s);
+    block_migration();
+}
+
+/* X6: every context dies before anything else runs */
+static void sheath_machine_reset(MachineState *machine, ResetType type)
+{
+    tdma_kill_all(APPSHEATH_MACHINE(machine)->tdma);
+    parent_class()->reset(machine, type);
+}
+
+static void sheath_machine_wakeup(MachineState *machine)
+{
+    tdma_kill_all(APPSHEATH_MACHINE(machine)->tdma);
+    parent_class()->wakeup(machine);
+}
+
+/* X1: what frames do not save must not exist, whatever -cpu says */
+static void mask_features(DeviceState *cpu)
+{
+    static const char *const off[] = { "mpx", "avx512f", "pks" };
+
+    for (int i = 0; i < ARRAY_SIZE(off); i++) {
+        object_property_set_bool(OBJECT(cpu), off[i], false, &error_abort);
+    }
+}
+
+static void sheath_pre_plug(HotplugHandler *hotplug, DeviceState *dev,
+                            Error **errp)
+{
+    if (object_dynamic_cast(OBJECT(dev), TYPE_X86_CPU)) {
+        mask_features(dev);
+    }
+    HOTPLUG_HANDLER_CLASS(parent_class())->pre_plug(hotplug, dev, errp);
+}
+
+static void sheath_plug(HotplugHandler *hotplug, DeviceState *dev, Error **errp)
+{
+    AppSheathMachine *s = APPSHEATH_MACHINE(hotplug);
+
+    HOTPLUG_HANDLER_CLASS(parent_class())->plug(hotplug, dev, errp);
+    if (s->tdma && object_dynamic_cast(OBJECT(dev), TYPE_X86_CPU)) {
+        attach_cpu(s, CPU(dev));
+    }
+}
+
+static void sheath_unplug_request(HotplugHandler *hotplug, DeviceState *dev,
+                                  Error **errp)
+{
+    if (object_dynamic_cast(OBJECT(dev), TYPE_X86_CPU)) {
+        error_setg(errp, "-machine appsheath does not unplug vCPUs");
+        return;
+    }
+    HOTPLUG_HANDLER_CLASS(parent_class())->unplug_request(hotplug, dev, errp);
+}
+
+static void get_window(Object *obj, Visitor *v, const char *name, void *opaque,
+                       Error **errp)
+{
+    object_property_get(OBJECT(APPSHEATH_MACHINE(obj)->arbiter), name, v, errp);
+}
+
+static void set_window(Object *obj, Visitor *v, const char *name, void *opaque,
+                       Error **errp)
+{
+    object_property_set(OBJECT(APPSHEATH_MACHINE(obj)->arbiter), name, v, errp);
+}
+
+static bool get_hash_unit(Object *obj, Error **errp)
+{
+    return APPSHEATH_MACHINE(obj)->hash_unit;
+}
+
+static void set_hash_unit(Object *obj, bool value, Error **errp)
+{
+    APPSHEATH_MACHINE(obj)->hash_unit = value;
+}
+
+static void sheath_machine_instance_init(Object *obj)
+{
+    AppSheathMachine *s = APPSHEATH_MACHINE(obj);
+
+    s->slb_entries = 4096;
+    s->slb_ways = 8;
+    s->lcd_guard = 500;
+    s->hash_unit = true;
+    s->arbiter = APPSHEATH_ARBITER(object_new(TYPE_APPSHEATH_ARBITER));
+    object_property_add_child(obj, "arbiter", OBJECT(s->arbiter));
+    object_property_add_uint32_ptr(obj, "slb-entries", &s->slb_entries,
+                                   OBJ_PROP_FLAG_READWRITE);
+    object_property_add_uint32_ptr(obj, "slb-ways", &s->slb_ways,
+                                   OBJ_PROP_FLAG_READWRITE);
+    object_property_add_uint32_ptr(obj, "lcd-guard", &s->lcd_guard,
+                                   OBJ_PROP_FLAG_READWRITE);
+}
+
+static void add_class_properties(ObjectClass *oc)
+{
+    object_class_property_add(oc, "window-base", "size", get_window,
+                              set_window, NULL, NULL);
+    object_class_property_set_description(oc, "window-base",
+        "First address of the window of protected memory (16 TiB)");
+    object_class_property_add(oc, "window-size", "size", get_window,
+                              set_window, NULL, NULL);
+    object_class_property_set_description(oc, "window-size",
+        "Size of the window of protected memory (1 TiB)");
+    object_class_property_add_bool(oc, "hash-unit", get_hash_unit,
+                                   set_hash_unit);
+    object_class_property_set_description(oc, "hash-unit",
+        "User keys may name images by hash (on)");
+}
+
+/* A subclass starts with none of its parent's (machine.c) */
+static void inherit_compat_props(MachineClass *mc)
+{
+    GPtrArray *from = parent_class()->compat_props;
+
+    for (guint i = 0; i < from->len; i++) {
+        g_ptr_array_add(mc->compat_props, g_ptr_array_index(from, i));
+    }
+}
+
+static void sheath_machine_class_init(ObjectClass *oc, void *data)
+{
+    MachineClass *mc = MACHINE_CLASS(oc);
+    HotplugHandlerClass *hc = HOTPLUG_HANDLER_CLASS(oc);
+
+    mc->desc = "AppSheath: q35 with protected contexts";
+    mc->alias = NULL;
+    mc->is_default = false;
+    mc->init = sheath_machine_init;
+    mc->reset = sheath_machine_reset;
+    mc->wakeup = sheath_machine_wakeup;
+    hc->pre_plug = sheath_pre_plug;
+    hc->plug = sheath_plug;
+    hc->unplug_request = sheath_unplug_request;
+    inherit_compat_props(mc);
+    add_class_properties(oc);
+}
+
+static const TypeInfo machine_types[] = {
+    {
+        .name = TYPE_APPSHEATH_MACHINE,
+        .parent = PARENT,
+        .instance_size = sizeof(AppSheathMachine),
+        .instance_init = sheath_machine_instance_init,
+        .class_init = sheath_machine_class_init,
+    },
+};
+
+DEFINE_TYPES(machine_types)
