@@ -179,7 +179,7 @@ bool outside_init(uint64_t at)
     for (i = 0; i < 2 * AS_FRAMES; i++) {
         memcpy((struct slot *)info.stub + i, stub, SLOT_CODE);
     }
-    settled = true;                             /* from here on we can end by a call-out */
+    settled = true;             /* from here on we can end by a call-out */
     if (info.magic != BOOT_MAGIC || info.base != (uintptr_t)psp ||
         info.shared % AS_PAGE_SIZE || info.shared_bytes < 0x10000 ||
         !ordinary(info.shared, info.shared_bytes) ||
