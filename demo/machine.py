@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import threading
@@ -32,6 +33,11 @@ def shown(path):
 def slowness():
     """How many times slower than usual this machine may be (sanitizers)"""
     return float(os.environ.get('APPSHEATH_SLOW', '1'))
+
+
+def stop_well():
+    """Has a SIGTERM clean up like a Ctrl-C: no QEMU stays behind"""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class Machine:

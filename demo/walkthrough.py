@@ -16,7 +16,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from machine import Machine, Trouble, shown, slowness  # noqa: E402
+from machine import Machine, Trouble, shown, slowness, stop_well  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NAME = 'Thimble'
@@ -175,7 +175,7 @@ class Walkthrough:
         return ("The untrusted 'visor asks the trusted DMA controller for a context; hardware "
                 'reads the key over USB, hashes the image and agrees.',
                 [m.lines[0], m.wait_line('^visor: asking'), m.wait_trace('^appsheath_key_read'),
-                 m.wait_trace('^appsheath_request_done.*CREATE'), granted])
+                 m.wait_trace('^appsheath_request_done CREATE .* OK'), granted])
 
     def step_enter(self):
         m = self.trusted
@@ -200,15 +200,17 @@ class Walkthrough:
                 'timer interrupts and new pages, and has a page swapped out and in, sealed.',
                 shows)
 
-    def type_passphrase(self, m):
+    def wait_for_input(self, m):
         m.wait_line('^visor: the OS waits for keys')
         m.wait_for('the end of the guard time (T3)', lambda: not m.lcd('guard'))
+
+    def type_passphrase(self, m):
         m.type_line(PASSPHRASE)
         return m.wait_line('^os: .*proof: ')
 
     def step_input(self):
         m = self.trusted
-        m.wait_line('^visor: the OS waits for keys')
+        self.wait_for_input(m)
         need(m.lcd('name') == NAME, f'the LCD shows "{m.lcd("name")}"')
         colours = self.picture(m, 'kbd0', 'lcd.png')
         need(colours > 1, 'the LCD is blank while the channel is open')
@@ -246,7 +248,7 @@ class Walkthrough:
     def step_open(self):
         m = self.open = self.start('open', 'open')
         granted = m.wait_line('^visor: granted: an open context')
-        m.wait_line('^visor: the OS waits for keys')
+        self.wait_for_input(m)
         need(self.picture(m, 'kbd0', 'lcd-open-context.png') == 1, 'the LCD is not blank')
         need(m.lcd('name') == '', 'the LCD shows a name')
         self.type_passphrase(m)
@@ -326,6 +328,7 @@ def vnc(args):
 
 def main():
     args = arguments()
+    stop_well()
     try:
         prepare(args)
         return vnc(args) if args.vnc else walk(args)

@@ -43,7 +43,6 @@ void keys_open(uint64_t va, uint64_t len)
     set_field(AS_RING_CONSUMED, 0);
     set_field(AS_RING_DROPPED, 0);
     set_field(AS_RING_CAPACITY, capacity);
-    say("I play the keyboard: I know every key before the OS does");
 }
 
 void keys_close(void)

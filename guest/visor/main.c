@@ -57,7 +57,7 @@ static bool is_word(const char *at, const char *word)
     return !*word && (!*at || *at == ' ');
 }
 
-static const char *option(const char *at)
+static bool *option(const char *at)
 {
     static const struct {
         const char *word;
@@ -67,29 +67,43 @@ static const char *option(const char *at)
         { "kill", &options.kill }, { "exit", &options.exit },
         { "wait", &options.wait }, { "selftest", &options.selftest },
     };
-    unsigned i = 0;
 
-    while (i < COUNT(words) && !is_word(at, words[i].word)) {
-        i++;
+    for (unsigned i = 0; i < COUNT(words); i++) {
+        if (is_word(at, words[i].word)) {
+            return words[i].set;
+        }
     }
-    if (i < COUNT(words)) {
-        *words[i].set = true;
-    } else {
-        say("I do not know the word '%c...' of the command line", *at);
+    return NULL;
+}
+
+static void unknown(const char *at)
+{
+    char word[40];
+    unsigned n = 0;
+
+    while (at[n] && at[n] != ' ' && n < sizeof(word) - 1) {
+        word[n] = at[n];
+        n++;
     }
-    while (*at && *at != ' ') {
-        at++;
-    }
-    return at;
+    word[n] = 0;
+    say("I do not know the word '%s' of the command line", word);
 }
 
 static void read_options(const char *at)
 {
     while (*at) {
-        if (*at == ' ') {
+        bool *set = *at == ' ' ? NULL : option(at);
+
+        if (set) {
+            *set = true;
+        } else if (*at != ' ') {
+            unknown(at);
+        }
+        while (*at && *at != ' ') {
             at++;
-        } else {
-            at = option(at);
+        }
+        while (*at == ' ') {
+            at++;
         }
     }
 }

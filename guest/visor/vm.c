@@ -297,20 +297,35 @@ static void hc_alloc(void)
     answer(status);
 }
 
+/* In an open context hardware opens no channel, so the 'visor plays the keyboard (L5) */
+static uint32_t play_keyboard(uint32_t op, uint64_t va, uint64_t len)
+{
+    if (op == AS_OP_OPEN) {
+        say("hardware opens no channel for an open context: I play the keyboard");
+        keys_open(va, len);
+    } else {
+        keys_close();
+    }
+    return AS_OK;
+}
+
 static void hc_channel(uint32_t op)
 {
     uint64_t device = vm.regs.rdi >> 8, direction = vm.regs.rdi & 0xff;
     uint64_t va = vm.regs.rsi, len = vm.regs.rdx;
-    bool opening = op == AS_OP_OPEN, keys = device == AS_DEV_KEYBOARD;
-    uint32_t status = tdma_channel(op, vm.base, device, direction, va, len);
+    bool keys = device == AS_DEV_KEYBOARD, playing = vm.open && keys;
+    uint32_t status = AS_OK;
 
+    if (op == AS_OP_OPEN || !playing) {
+        status = tdma_channel(op, vm.base, device, direction, va, len);
+    }
+    if (playing && (op == AS_OP_CLOSE || status == AS_E_OPEN_CONTEXT)) {
+        status = play_keyboard(op, va, len);
+    }
     say("the OS wants its %s channel %s: %s", keys ? "keyboard" : "LCD",
-        opening ? "opened" : "closed", status_text(status));
-    if (vm.open && keys) {              /* then the 'visor plays the keyboard (L5) */
-        opening ? keys_open(va, len) : keys_close();
-        status = AS_OK;
-    } else if (options.attack && keys && status == AS_OK) {
-        opening ? attack_keys_begin() : attack_keys_end();
+        op == AS_OP_OPEN ? "opened" : "closed", status_text(status));
+    if (options.attack && !playing && keys && status == AS_OK) {
+        op == AS_OP_OPEN ? attack_keys_begin() : attack_keys_end();
     }
     answer(status);
 }

@@ -7,7 +7,7 @@ import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, 'demo'))
-from machine import Trouble  # noqa: E402
+from machine import Trouble, stop_well  # noqa: E402
 from walkthrough import Walkthrough, arguments, prepare  # noqa: E402
 
 
@@ -35,6 +35,7 @@ def run(args):
 
 
 def main():
+    stop_well()
     with tempfile.TemporaryDirectory(prefix='appsheath-') as out:
         args = arguments(['--out', out])
         try:
