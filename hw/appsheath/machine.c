@@ -276,6 +276,10 @@ static void sheath_machine_class_init(ObjectClass *oc, void *data)
     mc->desc = "AppSheath: q35 with protected contexts";
     mc->alias = NULL;
     mc->is_default = false;
+    /* So that a plain -kernel, -initrd boots at once: the firmware waits for an
+     * empty drive, and the card's option ROM is in yet another package */
+    mc->no_cdrom = 1;
+    mc->default_nic = NULL;
     mc->init = sheath_machine_init;
     mc->reset = sheath_machine_reset;
     mc->wakeup = sheath_machine_wakeup;
