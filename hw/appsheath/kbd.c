@@ -457,10 +457,16 @@ void appsheath_kbd_show(AppSheathKbd *k, const char *name)
     kbd_change_owner(k, false);
 }
 
+/* Called again and again with the same line: see show_line() in tdma.c */
 void appsheath_kbd_text(AppSheathKbd *k, const char *line)
 {
-    lcd_copy(k->text, sizeof(k->text), line);
-    lcd_draw(k);
+    char text[sizeof(k->text)];
+
+    lcd_copy(text, sizeof(text), line);
+    if (strcmp(text, k->text)) {
+        pstrcpy(k->text, sizeof(k->text), text);
+        lcd_draw(k);
+    }
 }
 
 void appsheath_kbd_alert(AppSheathKbd *k, const char *line)
