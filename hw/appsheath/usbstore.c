@@ -68,7 +68,7 @@ bool as_usb_find_pipes(const uint8_t *desc, size_t len,
 {
     bool storage = false;
 
-    if (len < CONFIG_BYTES || desc[0] < CONFIG_BYTES || desc[0] > len ||
+    if (len < CONFIG_BYTES || desc[0] < CONFIG_BYTES ||
         desc[1] != DESC_CONFIG || !desc[5]) {
         return false;
     }

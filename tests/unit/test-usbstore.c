@@ -92,9 +92,16 @@ static void test_pipes_next_interface(void)
         9, 4, 1, 0, 1, 255, 0, 0, 0,
         7, 5, 0x02, 2, 0, 2, 0,
     };
+    static const uint8_t after[] = { 9, 4, 2, 0, 1, 255, 0, 0, 0 };
+    uint8_t more[sizeof(sample) + sizeof(after)];
     struct as_usb_pipes pipes;
 
     g_assert_false(find(desc, sizeof(desc), &pipes));
+
+    /* nor does it matter what comes after the storage */
+    memcpy(more, sample, sizeof(sample));
+    memcpy(more + sizeof(sample), after, sizeof(after));
+    g_assert_true(find(more, sizeof(more), &pipes));
 }
 
 static void test_pipes_garbage(void)
