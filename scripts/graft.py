@@ -140,12 +140,12 @@ def write_if_changed(path, text):
     os.replace(path + '.new', path)
 
 
-def load_inserts():
+def load_inserts(folder):
     files = {}
-    for name in sorted(os.listdir(INSERTS)):
-        target, inserts = parse(os.path.join(INSERTS, name))
+    for name in sorted(os.listdir(folder)):
+        target, inserts = parse(os.path.join(folder, name))
         if target in files:
-            raise GraftError(f'upstream/inserts/{name}: {target} has a file already')
+            raise GraftError(f'{name}: {target} has a file of inserts already')
         files[target] = inserts
     return files
 
@@ -197,8 +197,7 @@ def lay_over(src):
             os.unlink(path)
 
 
-def graft(src):
-    files = load_inserts()
+def graft(src, files):
     result = {}
     for target, inserts in files.items():       # all or nothing
         result[target] = apply(read(original(src, target)), target, inserts)
@@ -245,8 +244,7 @@ def compare(src, files):
     return bad
 
 
-def check(src, diff_path):
-    files = load_inserts()
+def check(src, files, diff_path):
     inserted = removed = hunks = 0
     out = []
     for target in sorted(files):
@@ -280,15 +278,16 @@ def main():
     parser.add_argument('--check', action='store_true')
     parser.add_argument('--pristine', action='store_true')
     parser.add_argument('--diff', help='where --check writes the diff')
+    parser.add_argument('--inserts', default=INSERTS, help='where they stand')
     args = parser.parse_args()
     try:
         if args.pristine:
             note_pristine(args.src)
         elif args.check:
             diff = args.diff or os.path.join(REPO, 'build', 'upstream.diff')
-            return 0 if check(args.src, diff) else 1
+            return 0 if check(args.src, load_inserts(args.inserts), diff) else 1
         else:
-            graft(args.src)
+            graft(args.src, load_inserts(args.inserts))
     except (GraftError, OSError) as e:
         print(f'graft: {e}', file=sys.stderr)
         return 1

@@ -20,7 +20,7 @@ installed() {   # virtual packages (libjpeg-dev on some releases) count
 
 wanted() {
     for group; do
-        awk -v g="$group" '$1 == g { print $2 }' "$here/../upstream/packages"
+        awk -v g="$group" '$1 == g { print $2 }' "${APPSHEATH_PACKAGES:-$here/../upstream/packages}"
     done | sort -u
 }
 
