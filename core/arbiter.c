@@ -157,11 +157,17 @@ static void add_page(AsArbiter *a, AsContext *c, uint64_t va, uint64_t frame)
     set_protected(a, frame, !c->open);
 }
 
-void as_remove_page(AsArbiter *a, AsPage *page)
+/* Once it is hidden, another page may have its place */
+static void leave_window(AsArbiter *a, AsPage *page)
 {
-    if (as_page_find(a, page->va) == page) {    /* not once it is hidden */
+    if (as_page_find(a, page->va) == page) {
         g_hash_table_remove(a->by_va, &page->va);
     }
+}
+
+void as_remove_page(AsArbiter *a, AsPage *page)
+{
+    leave_window(a, page);
     g_hash_table_remove(a->by_frame, &page->frame);
     unlink_page(page);
     page->owner->changes++;
@@ -221,7 +227,7 @@ void as_hide(AsArbiter *a, AsContext *c)
         g_hash_table_remove(a->contexts, &c->psp);
     }
     for (AsPage *p = c->pages; p; p = p->next) {
-        g_hash_table_remove(a->by_va, &p->va);
+        leave_window(a, p);
     }
     c->alive = false;
 }
