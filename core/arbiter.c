@@ -175,6 +175,24 @@ void as_remove_page(AsArbiter *a, AsPage *page)
     g_free(page);
 }
 
+/*
+ * A6: a device counts itself as mapping a page, then looks whether it is
+ * protected.  So one that the judge did not see yet is seen here, or it sees
+ * the protection.
+ */
+static uint32_t lock_page(AsArbiter *a, AsContext *c, uint64_t va,
+                          uint64_t frame, bool (*busy)(void *, uint64_t),
+                          void *opaque)
+{
+    add_page(a, c, va, frame);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (busy && busy(opaque, frame)) {
+        as_remove_page(a, as_page_find(a, va));
+        return AS_E_BUSY;
+    }
+    return AS_OK;
+}
+
 uint32_t as_add_pages(AsArbiter *a, AsContext *c, uint64_t va,
                       const uint64_t *frames, uint64_t count,
                       bool (*busy)(void *opaque, uint64_t frame), void *opaque,
@@ -186,11 +204,11 @@ uint32_t as_add_pages(AsArbiter *a, AsContext *c, uint64_t va,
     for (i = 0; i < count; i++) {
         uint64_t at = va + i * AS_PAGE_SIZE;
 
-        status = judge_page(a, c, at, frames[i], busy, opaque, va);
+        status = judge_page(a, c, at, frames[i], busy, opaque, va) ?:
+                 lock_page(a, c, at, frames[i], busy, opaque);
         if (status) {
             break;
         }
-        add_page(a, c, at, frames[i]);
     }
     if (status) {
         *bad = i;
