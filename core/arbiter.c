@@ -262,7 +262,7 @@ void as_context_free(AsArbiter *a, AsContext *c)
     g_free(c);
 }
 
-/* Pages of the range that are not there yet; AS_P_REFUSED: one is taken already */
+/* AS_P_REFUSED: one is taken already; AS_P_FULL: too many more to wait for */
 static uint32_t judge_take(const AsArbiter *a, const AsContext *c, uint64_t va,
                            uint64_t pages)
 {
@@ -272,12 +272,14 @@ static uint32_t judge_take(const AsArbiter *a, const AsContext *c, uint64_t va,
         return AS_P_ADDRESS;
     }
     for (uint64_t i = 0; i < pages; i++) {
-        AsPage *p = as_page_find(a, va + i * AS_PAGE_SIZE);
+        uint64_t at = va + i * AS_PAGE_SIZE;
+        AsPage *p = as_page_find(a, at);
 
         if (p && p->owner == c && p->state == AS_PAGE_OWN) {
             return AS_P_REFUSED;
         }
-        missing += !p || p->owner != c || p->state != AS_PAGE_PENDING;
+        missing += (!p || p->owner != c || p->state != AS_PAGE_PENDING) &&
+                   !g_hash_table_contains(c->takes, &at);
     }
     return g_hash_table_size(c->takes) + missing > AS_MAX_TAKES ? AS_P_FULL
                                                                 : AS_P_OK;
