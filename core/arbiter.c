@@ -347,9 +347,19 @@ static bool same_offer(const AsOffer *x, const AsOffer *y)
            x->direction == y->direction;
 }
 
+static AsOffer *find_offer(AsContext *c, const AsOffer *offer)
+{
+    for (unsigned i = 0; i < AS_MAX_OFFERS; i++) {
+        if (same_offer(&c->offers[i], offer)) {
+            return &c->offers[i];
+        }
+    }
+    return NULL;
+}
+
 uint32_t as_offer(const AsArbiter *a, AsContext *c, const AsOffer *offer)
 {
-    AsOffer *slot = NULL;
+    AsOffer *slot;
 
     if (!as_range_is_good(a, offer->va, offer->pages)) {
         return AS_P_ADDRESS;
@@ -357,11 +367,7 @@ uint32_t as_offer(const AsArbiter *a, AsContext *c, const AsOffer *offer)
     if (!owns_range(a, c, offer->va, offer->pages)) {
         return AS_P_NOT_OWN;
     }
-    for (unsigned i = AS_MAX_OFFERS; i--; ) {
-        if (!c->offers[i].pages || same_offer(&c->offers[i], offer)) {
-            slot = &c->offers[i];
-        }
-    }
+    slot = find_offer(c, offer) ?: find_offer(c, &(AsOffer) { 0 });
     if (!slot) {
         return AS_P_FULL;
     }
@@ -372,15 +378,12 @@ uint32_t as_offer(const AsArbiter *a, AsContext *c, const AsOffer *offer)
 bool as_offered(const AsArbiter *a, AsContext *c, const AsOffer *offer,
                 bool use)
 {
-    for (unsigned i = 0; i < AS_MAX_OFFERS; i++) {
-        if (c->offers[i].pages && same_offer(&c->offers[i], offer)) {
-            if (use) {
-                memset(&c->offers[i], 0, sizeof(c->offers[i]));
-            }
-            return owns_range(a, c, offer->va, offer->pages);
-        }
+    AsOffer *slot = offer->pages ? find_offer(c, offer) : NULL;
+
+    if (slot && use) {
+        memset(slot, 0, sizeof(*slot));
     }
-    return false;
+    return slot && owns_range(a, c, offer->va, offer->pages);
 }
 
 uint64_t as_resume_point(const AsContext *c, uint32_t n)
