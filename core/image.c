@@ -25,7 +25,7 @@ static bool header_form_is_good(const uint8_t *page)
            all_zero(page + AS_IMG_RESERVED1, AS_PAGE_SIZE - AS_IMG_RESERVED1);
 }
 
-/* Sizes nest: page 0 and text lie in the image, the image in the memory */
+/* Sizes nest: page 0 lies in the image, image and text lie in the memory */
 static bool sizes_are_good(const AsImage *i)
 {
     uint64_t most = (uint64_t)AS_LIST_MAX * AS_PAGE_SIZE;
