@@ -320,7 +320,7 @@ uint32_t as_may_release(const AsArbiter *a, const AsContext *c, uint64_t va,
     if (!p || p->owner != c || p->state != AS_PAGE_OWN) {
         return AS_P_NOT_OWN;
     }
-    if (p->text || p->channel || p->va == c->psp) {
+    if (p->text || p->channels || p->va == c->psp) {
         return AS_P_REFUSED;
     }
     *page = p;

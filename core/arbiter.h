@@ -71,7 +71,7 @@ typedef struct AsContext AsContext;
  * @owner: its context
  * @state: see enum AsPageState
  * @text: read-execute (L4), else read-write
- * @channel: part of an open channel: not to be released (P5)
+ * @channels: open channels that it is part of: not to be released (P5)
  * @prev: list of the owner's pages
  * @next: the same
  */
@@ -79,7 +79,8 @@ typedef struct AsPage {
     uint64_t va, frame;
     AsContext *owner;
     AsPageState state;
-    bool text, channel;
+    bool text;
+    uint8_t channels;
     struct AsPage *prev, *next;
 } AsPage;
 

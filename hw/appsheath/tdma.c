@@ -281,7 +281,7 @@ static void mark_channel(AppSheathTdma *s, TdmaChannel *ch, bool open)
         AsPage *p = as_page_find(core(s), ch->use.va + i * AS_PAGE_SIZE);
 
         if (p && p->owner == ch->context) {
-            p->channel = open;
+            p->channels += open ? 1 : -1;
             ch->host[i] = arbiter_host(s->arbiter, p->frame);
         }
     }
