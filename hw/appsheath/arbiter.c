@@ -382,8 +382,8 @@ static void arbiter_init(Object *obj)
 }
 
 static const Property arbiter_properties[] = {
-    DEFINE_PROP_UINT64("window-base", AppSheathArbiter, window_base, 16 * TiB),
-    DEFINE_PROP_UINT64("window-size", AppSheathArbiter, window_size, 1 * TiB),
+    DEFINE_PROP_SIZE("window-base", AppSheathArbiter, window_base, 16 * TiB),
+    DEFINE_PROP_SIZE("window-size", AppSheathArbiter, window_size, 1 * TiB),
 };
 
 static void arbiter_class_init(ObjectClass *klass, void *data)
