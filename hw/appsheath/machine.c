@@ -258,14 +258,23 @@ static void add_class_properties(ObjectClass *oc)
         "User keys may name images by hash (on)");
 }
 
+/* Network cards boot nothing here: their option ROMs are in yet another package */
+static GlobalProperty no_option_roms[] = {
+    { "e1000e", "romfile", "" },
+    { "e1000", "romfile", "" },
+    { "rtl8139", "romfile", "" },
+    { "virtio-net-pci-base", "romfile", "", .optional = true },
+};
+
 /* A subclass starts with none of its parent's (machine.c) */
-static void inherit_compat_props(MachineClass *mc)
+static void set_compat_props(MachineClass *mc)
 {
     GPtrArray *from = parent_class()->compat_props;
 
     for (guint i = 0; i < from->len; i++) {
         g_ptr_array_add(mc->compat_props, g_ptr_array_index(from, i));
     }
+    compat_props_add(mc->compat_props, no_option_roms, G_N_ELEMENTS(no_option_roms));
 }
 
 static void sheath_machine_class_init(ObjectClass *oc, void *data)
@@ -276,17 +285,14 @@ static void sheath_machine_class_init(ObjectClass *oc, void *data)
     mc->desc = "AppSheath: q35 with protected contexts";
     mc->alias = NULL;
     mc->is_default = false;
-    /* So that a plain -kernel, -initrd boots at once: the firmware waits for an
-     * empty drive, and the card's option ROM is in yet another package */
-    mc->no_cdrom = 1;
-    mc->default_nic = NULL;
+    mc->no_cdrom = 1;   /* the firmware waits for an empty drive */
     mc->init = sheath_machine_init;
     mc->reset = sheath_machine_reset;
     mc->wakeup = sheath_machine_wakeup;
     hc->pre_plug = sheath_pre_plug;
     hc->plug = sheath_plug;
     hc->unplug_request = sheath_unplug_request;
-    inherit_compat_props(mc);
+    set_compat_props(mc);
     add_class_properties(oc);
 }
 

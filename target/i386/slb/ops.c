@@ -109,16 +109,29 @@ static void refill(CPUState *cs, vaddr addr, int mmu_idx,
     tlb_set_page_full(cs, mmu_idx, addr & TARGET_PAGE_MASK, &full);
 }
 
-/* A page walk or the like: reads zero from a denied page, and asks each time,
- * so that no stale answer outlives the protection */
+static bool filled_with_io(CPUState *cs, vaddr addr, int mmu_idx)
+{
+    uintptr_t mask = cs->neg.tlb.f[mmu_idx].mask >> CPU_TLB_ENTRY_BITS;
+    CPUTLBEntry *entry =
+        &cs->neg.tlb.f[mmu_idx].table[(addr >> TARGET_PAGE_BITS) & mask];
+
+    return entry->addr_idx[MMU_DATA_LOAD] & TLB_MMIO;
+}
+
+/*
+ * A page walk, a VMCB or the like.  A denied page reads zero and is asked for
+ * each time, so that no stale answer outlives the protection.  The void is I/O
+ * to QEMU, which wants I/O to end a translated block and aborts when it looks
+ * for the block of a helper without a return address (VMRUN and its kind): so
+ * say that I/O is fine, for real I/O too.
+ */
 static bool fill_implicit(AppSheathSlb *s, vaddr addr, int mmu_idx)
 {
     CPUTLBEntryFull *full = filled(s->cs, addr, mmu_idx);
 
-    if (arbiter_is_protected(s->arbiter, full->phys_addr)) {
+    if (filled_with_io(s->cs, addr, mmu_idx) ||
+        arbiter_is_protected(s->arbiter, full->phys_addr)) {
         refill(s->cs, addr, mmu_idx, full, full->prot, 0);
-        /* The void counts as I/O, which must end a translated block: QEMU would
-         * abort looking for the block of a helper that has no return address */
         s->cs->neg.can_do_io = true;
     }
     return true;
