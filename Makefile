@@ -52,12 +52,12 @@ emulator: build/.grafted
 	@ln -sfn ../qemu/qemu-system-x86_64 $(QEMU)
 
 tools: build/config
-	@for d in $(tool_dirs); do $(MAKE) --no-print-directory -C $$d || exit 1; done
+	@for d in $(tool_dirs); do $(MAKE) -s --no-print-directory -C $$d || exit 1; done
 	@mkdir -p build/bin
 	@ln -sfn ../tools/appsheath-key build/bin/appsheath-key
 
 guest: build/config
-	@for d in $(guest_dirs); do $(MAKE) --no-print-directory -C $$d || exit 1; done
+	@for d in $(guest_dirs); do $(MAKE) -s --no-print-directory -C $$d || exit 1; done
 
 build: emulator tools guest
 
@@ -69,7 +69,7 @@ demo-vnc: build
 
 # Tests: tests/run knows the suites, their programs and how long each may take
 build/tests/.built: FORCE | build/config
-	@$(MAKE) --no-print-directory -C tests/unit
+	@$(MAKE) -s --no-print-directory -C tests/unit
 FORCE:
 
 check: build build/tests/.built

@@ -10,7 +10,7 @@ if [ -z "${APPSHEATH_LOCKED:-}" ]; then
     APPSHEATH_LOCKED=1 exec flock "${tree%/*}/.lock" "$0" "$tree" "$@"
 fi
 todo=$(ninja -C "$tree" -n "$@" | sed -n 's,^\[1/\([0-9]*\)\].*,\1,p')
-if [ "${todo:-0}" -le 3 ]; then
+if [ "${todo:-0}" -le 10 ]; then
     ninja -C "$tree" --quiet "$@"
 elif [ -t 1 ]; then
     ninja -C "$tree" "$@"
