@@ -244,6 +244,18 @@ void say(const char *f, ...)
     va_end(ap);
 }
 
+_Noreturn void fail(const char *f, ...)
+{
+    char text[400];
+    va_list ap;
+
+    va_start(ap, f);
+    vformat(text, sizeof(text), f, ap);
+    va_end(ap);
+    say("stopped: %s", text);
+    end(END_FAILED);
+}
+
 void say_attack(const char *f, ...)
 {
     va_list ap;

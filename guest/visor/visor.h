@@ -6,6 +6,7 @@
  * tries what attack.c has.
  *
  *   boot.S entry.S   into 64-bit mode; traps, world switch, probes
+ *   pvh.c            what QEMU hands over at boot
  *   console.c        serial port and VGA text
  *   mem.c            pages and page tables (its own, the guest's, nested)
  *   trap.c           exceptions, interrupts, local APIC timer
@@ -104,9 +105,22 @@ extern struct options options;
 #define END_OK          16      /* 33 */
 #define END_FAILED      17      /* 35 */
 _Noreturn void end(unsigned value);
-_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- pvh.c ---- */
+
+struct start_info;
+struct module {
+    uint64_t start, bytes, cmdline, reserved;
+};
+void pvh_check(const struct start_info *info);
+const char *pvh_words(const struct start_info *info);           /* -append, "" if none */
+const struct module *pvh_image(const struct start_info *info);  /* -initrd, NULL if none */
+void pvh_find_memory(const struct start_info *info);            /* calls mem_init() */
 
 /* ---- console.c ---- */
+
+/* Says why, and ends */
+_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 void console_init(void);
 /* A line of the 'visor's own: "visor: ...", without the newline */
