@@ -340,6 +340,19 @@ static uint64_t *frames_of(const AsContext *c)
     return frames;
 }
 
+/* Hardware has killed it meanwhile (X4, E8): it is buried once all the same */
+static void forget_condemned(AppSheathTdma *s, const AsContext *c)
+{
+    TdmaCondemned *it, *next;
+
+    QSLIST_FOREACH_SAFE(it, &s->condemned, next, next) {
+        if (it->context == c) {
+            QSLIST_REMOVE(&s->condemned, it, TdmaCondemned, next);
+            g_free(it);
+        }
+    }
+}
+
 static void step_hide(Work *w)
 {
     CPUState *cs;
@@ -350,6 +363,7 @@ static void step_hide(Work *w)
     WITH_QEMU_LOCK_GUARD(&w->s->arbiter->lock) {
         as_hide(core(w->s), w->context);
     }
+    forget_condemned(w->s, w->context);
 }
 
 /* Nobody is inside or can enter: zero, then free */
