@@ -45,6 +45,7 @@ typedef struct TdmaCondemned {
  * @req: the request, copied whole
  * @frames: of its page list
  * @context: the context it is about
+ * @use: of OPEN and CLOSE: the channel that it is about
  * @bad: index of the page that @status is about
  */
 typedef struct Work {
@@ -54,6 +55,7 @@ typedef struct Work {
     uint64_t *frames;
     AsContext *context;
     AsImage image;
+    AsOffer use;
     uint64_t bad;
     uint32_t status;
     Coroutine *co;
@@ -310,12 +312,11 @@ static void close_channels_of(AppSheathTdma *s, const AsContext *c)
     }
 }
 
-static void open_channel(AppSheathTdma *s, TdmaChannel *ch, AsContext *c,
-                         const AsOffer *use)
+static void start_channel(AppSheathTdma *s, TdmaChannel *ch)
 {
-    *ch = (TdmaChannel) { .context = c, .use = *use };
-    mark_channel(s, ch, true);
-    trace_appsheath_channel(c->psp, use->va, "opened");
+    const AsContext *c = ch->context;
+
+    trace_appsheath_channel(c->psp, ch->use.va, "opened");
     if (ch == &s->line) {
         appsheath_kbd_show(s->kbd, c->name);
         show_line(s);
@@ -789,8 +790,7 @@ static uint32_t judge_channel(Work *w, AsOffer *use)
     return find_context(w) ? AS_OK : AS_E_CONTEXT;
 }
 
-/* Alone with the tables: the program cannot OFFER or RELEASE meanwhile */
-static uint32_t claim_offer(Work *w, const AsOffer *use, TdmaChannel *ch)
+static uint32_t claim_offer(Work *w, const AsOffer *use, const TdmaChannel *ch)
 {
     QEMU_LOCK_GUARD(&w->s->arbiter->lock);
     if (!as_offered(core(w->s), w->context, use, false)) {
@@ -806,17 +806,32 @@ static uint32_t claim_offer(Work *w, const AsOffer *use, TdmaChannel *ch)
     return AS_OK;
 }
 
+/* While no vCPU runs: a RELEASE comes before or after, not in between (P5) */
+static void step_open(Work *w)
+{
+    TdmaChannel *ch = channel_for(w->s, &w->use);
+
+    w->status = claim_offer(w, &w->use, ch);
+    if (!w->status) {
+        *ch = (TdmaChannel) { .context = w->context, .use = w->use };
+        mark_channel(w->s, ch, true);
+    }
+}
+
 static uint32_t coroutine_fn do_open(Work *w)
 {
-    AsOffer use;
-    uint32_t status = judge_channel(w, &use);
-    TdmaChannel *ch = channel_for(w->s, &use);
+    uint32_t status = judge_channel(w, &w->use);
 
-    status = status ?: claim_offer(w, &use, ch);
-    if (!status) {
-        open_channel(w->s, ch, w->context, &use);
+    if (status) {
+        return status;
     }
-    return status;
+    if (!stop_world(w, step_open)) {
+        return ABORTED;
+    }
+    if (!w->status) {
+        start_channel(w->s, channel_for(w->s, &w->use));
+    }
+    return w->status;
 }
 
 static uint32_t coroutine_fn do_close(Work *w)
