@@ -159,15 +159,26 @@ static int arbiter_num_indexes(IOMMUMemoryRegion *region)
     return FROM_COUNT;
 }
 
+static __thread bool controller_at_work;
+
+void arbiter_controller_at_work(bool on)
+{
+    controller_at_work = on;
+}
+
+static unsigned master_of(int from)
+{
+    return controller_at_work ? AS_MASTER_TDMA
+         : from == FROM_CPU && current_cpu
+         ? AS_MASTER_CPU + current_cpu->cpu_index : AS_MASTER_DEVICE;
+}
+
 static void record_transfer(AppSheathArbiter *s, hwaddr addr,
                             IOMMUAccessFlags flag, int from)
 {
-    bool cpu = from == FROM_CPU && current_cpu;
     unsigned kind = flag == IOMMU_WO ? AS_KIND_WRITE : AS_KIND_READ;
 
-    arbiter_deny(s, AS_RULE('A', 2),
-                 cpu ? AS_MASTER_CPU + current_cpu->cpu_index
-                     : AS_MASTER_DEVICE, kind, addr);
+    arbiter_deny(s, AS_RULE('A', 2), master_of(from), kind, addr);
 }
 
 /*

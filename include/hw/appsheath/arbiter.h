@@ -121,6 +121,9 @@ bool arbiter_busy(void *opaque, uint64_t frame);
 void arbiter_deny(AppSheathArbiter *s, unsigned rule, unsigned master,
                   unsigned kind, uint64_t page);
 
+/** arbiter_controller_at_work - this thread's transfers are the controller's (A4) */
+void arbiter_controller_at_work(bool on);
+
 /** arbiter_log_first - first record; false: none.  arbiter_log_pop drops it. */
 bool arbiter_log_first(AppSheathArbiter *s, ArbiterDenial *record);
 void arbiter_log_pop(AppSheathArbiter *s);
