@@ -21,7 +21,7 @@ static SlbEntry *find(AppSheathSlb *s, uint64_t va)
     SlbEntry *set = set_of(s, va);
 
     for (uint32_t way = 0; way < s->ways; way++) {
-        if (set[way].va == va) {
+        if (set[way].va == va && set[way].generation == s->generation) {
             return &set[way];
         }
     }
@@ -37,7 +37,10 @@ static bool ask_arbiter(AppSheathSlb *s, uint64_t va, SlbEntry *answer)
     if (!p || p->owner != s->context || p->state != AS_PAGE_OWN) {
         return false;                                       /* W2, P3 */
     }
-    *answer = (SlbEntry) { .va = va, .frame = p->frame, .text = p->text };
+    *answer = (SlbEntry) {
+        .va = va, .frame = p->frame, .generation = s->generation,
+        .text = p->text,
+    };
     return true;
 }
 
@@ -46,7 +49,7 @@ static SlbEntry *room_for(AppSheathSlb *s, uint64_t va)
     uint8_t *victim = &s->victim[va / AS_PAGE_SIZE % s->sets];
     SlbEntry *entry = &set_of(s, va)[*victim];
 
-    if (entry->va) {
+    if (entry->generation == s->generation) {
         tlb_flush_page_by_mmuidx(s->cs, entry->va, SLB_ALL_TRUSTED);
     }
     *victim = (*victim + 1) % s->ways;
@@ -72,11 +75,12 @@ bool slb_lookup(AppSheathSlb *s, uint64_t va, SlbEntry *answer)
     return true;
 }
 
+/* However large the cache is, forgetting all of it is one step */
 static void flush(AppSheathSlb *s)
 {
     s->flushes++;
     trace_appsheath_slb_flush(s->cs->cpu_index);
-    memset(s->entries, 0, sizeof(SlbEntry) * s->sets * s->ways);
+    s->generation++;
     tlb_flush_by_mmuidx(s->cs, SLB_ALL_TRUSTED);
 }
 

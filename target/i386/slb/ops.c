@@ -563,6 +563,7 @@ void slb_attach(CPUState *cs, AppSheathArbiter *arbiter, uint32_t entries,
     s->arbiter = arbiter;
     s->ways = ways;
     s->sets = entries / ways;
+    s->generation = 1;
     s->entries = g_new0(SlbEntry, entries);
     s->victim = g_new0(uint8_t, s->sets);
     cs->opaque = s;

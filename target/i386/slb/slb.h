@@ -21,12 +21,13 @@
 
 /**
  * struct SlbEntry - one cached answer of the arbiter
- * @va: window page, 0: empty (the window lies above 4 GiB)
+ * @va: window page
  * @frame: physical page
+ * @generation: valid if it is the cache's own, which is never 0
  * @text: read-execute, else read-write
  */
 typedef struct SlbEntry {
-    uint64_t va, frame;
+    uint64_t va, frame, generation;
     bool text;
 } SlbEntry;
 
@@ -61,7 +62,7 @@ struct AppSheathSlb {
     SlbEntry *entries;
     uint32_t sets, ways;
     uint8_t *victim;            /* next way to replace, per set */
-    uint64_t id, changes;
+    uint64_t id, changes, generation;
     uint64_t hits, misses, fills, flushes;
     uint64_t starts, resumes, events, jumps;
 };
