@@ -199,13 +199,23 @@ static bool coroutine_fn zero_pages(AppSheathTdma *s, uint64_t *frames,
 
 static bool read_guest(AppSheathTdma *s, uint64_t addr, void *buf, uint64_t len)
 {
-    return pci_dma_read(PCI_DEVICE(s), addr, buf, len) == MEMTX_OK;
+    bool ok;
+
+    arbiter_controller_at_work(true);
+    ok = pci_dma_read(PCI_DEVICE(s), addr, buf, len) == MEMTX_OK;
+    arbiter_controller_at_work(false);
+    return ok;
 }
 
 static bool write_guest(AppSheathTdma *s, uint64_t addr, const void *buf,
                         uint64_t len)
 {
-    return pci_dma_write(PCI_DEVICE(s), addr, buf, len) == MEMTX_OK;
+    bool ok;
+
+    arbiter_controller_at_work(true);
+    ok = pci_dma_write(PCI_DEVICE(s), addr, buf, len) == MEMTX_OK;
+    arbiter_controller_at_work(false);
+    return ok;
 }
 
 static bool read_list(Work *w)
@@ -437,6 +447,10 @@ void tdma_kill_all(AppSheathTdma *s)
     CPUState *cs;
     TdmaCondemned *it;
 
+    /* The coroutine may run on in a device's reset, or long after it: what it
+     * was doing is void, and it must not begin what was asked for before */
+    s->control = 0;
+    s->reset_wanted = s->in_request = false;
     WITH_QEMU_LOCK_GUARD(&s->zero_lock) {
         s->epoch++;
         while ((it = QSLIST_FIRST(&s->condemned))) {
@@ -681,6 +695,7 @@ static uint32_t coroutine_fn do_create(Work *w)
     }
     s->making = w->req.psp;
     s->doomed = false;
+    s->doomed_base = 0;
     w->status = AS_PENDING;     /* until the pages are locked */
     if (!stop_world(w, step_add_pages)) {
         status = ABORTED;
@@ -688,6 +703,9 @@ static uint32_t coroutine_fn do_create(Work *w)
         status = w->status ?: make_context(w);
     }
     s->making = 0;
+    if (status != AS_E_KILLED) {
+        s->doomed_base = 0;         /* nothing was overtaken */
+    }
     if (w->status) {
         w->req.result = w->bad;
     }
@@ -753,10 +771,11 @@ static uint32_t coroutine_fn do_destroy(Work *w)
         return AS_E_ADDRESS;
     }
     if (!find_context(w)) {
-        bool overtook = s->doomed_base == w->req.psp;
-
+        if (s->doomed_base != w->req.psp) {
+            return AS_E_CONTEXT;
+        }
         s->doomed_base = 0;
-        return overtook ? AS_OK : AS_E_CONTEXT;
+        return AS_OK;
     }
     return kill_context(w);
 }
@@ -1117,6 +1136,12 @@ static void coroutine_fn reset_controller(AppSheathTdma *s)
     }
 }
 
+/* What is void since a machine reset keeps nobody waiting */
+static bool busy(const AppSheathTdma *s)
+{
+    return s->in_request || s->reset_wanted;
+}
+
 static bool has_requests(const AppSheathTdma *s)
 {
     return s->control & AS_CTRL_ENABLE && !s->queue_error &&
@@ -1177,7 +1202,9 @@ static void ring_doorbell(AppSheathTdma *s, uint32_t value)
     if (!(s->control & AS_CTRL_ENABLE) || s->queue_error) {
         return;
     }
-    if (value - s->done > s->queue_size) {
+    /* neither beyond the queue nor back behind what was rung before */
+    if (value - s->done > s->queue_size ||
+        value - s->done < s->doorbell - s->done) {
         s->queue_error = true;
         return;
     }
@@ -1259,7 +1286,7 @@ static uint64_t tdma_read(void *opaque, hwaddr reg, unsigned size)
     case AS_REG_DONE:
         return s->done;
     case AS_REG_STATUS:
-        return (s->running ? AS_ST_BUSY : 0) |
+        return (busy(s) ? AS_ST_BUSY : 0) |
                (s->queue_error ? AS_ST_QUEUE_ERROR : 0);
     case AS_REG_KEY:
         return s->key_state;
@@ -1279,6 +1306,7 @@ static void write_control(AppSheathTdma *s, uint32_t value)
     } else if (!(value & AS_CTRL_ENABLE)) {
         s->control = 0;
         s->doorbell = s->done + s->in_request;
+        s->doomed_base = 0;
         s->queue_error = false;
     } else if (s->queue_size && !s->reset_wanted) {
         s->control = AS_CTRL_ENABLE;
@@ -1288,7 +1316,7 @@ static void write_control(AppSheathTdma *s, uint32_t value)
 
 static void write_queue(AppSheathTdma *s, hwaddr reg, uint32_t value)
 {
-    if (s->control & AS_CTRL_ENABLE || s->running) {
+    if (s->control & AS_CTRL_ENABLE || busy(s)) {
         return;     /* it is in use */
     }
     if (reg == AS_REG_QUEUE_SIZE) {
@@ -1417,6 +1445,7 @@ static void tdma_reset(DeviceState *dev)
 {
     AppSheathTdma *s = APPSHEATH_TDMA(dev);
 
+    appsheath_usbhost_cancel(&s->usb);
     reset_registers(s);
     s->reset_wanted = false;
     s->making = 0;

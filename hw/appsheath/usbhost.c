@@ -174,18 +174,29 @@ static void usbhost_complete(USBPort *port, USBPacket *p)
 /* Plugging and pulling                                                */
 /* ------------------------------------------------------------------ */
 
-static void usbhost_changed(AppSheathUsbHost *h)
+/* @leaving: it still looks plugged in */
+static void usbhost_changed(AppSheathUsbHost *h, USBDevice *leaving)
 {
     h->changes++;
+    h->leaving = leaving;
     if (h->changed) {
         h->changed(h->opaque);
     }
+    h->leaving = NULL;
 }
 
 static void usbhost_attach(USBPort *port)
 {
     trace_appsheath_usb_attach(port->path, port->dev->product_desc);
-    usbhost_changed(port->opaque);
+    usbhost_changed(port->opaque, NULL);
+}
+
+void appsheath_usbhost_cancel(AppSheathUsbHost *h)
+{
+    h->dev = NULL;
+    if (h->op && h->op->started && !h->op->done) {
+        usbhost_finish(h, USB_RET_NODEV);
+    }
 }
 
 static void usbhost_detach(USBPort *port)
@@ -194,12 +205,9 @@ static void usbhost_detach(USBPort *port)
 
     trace_appsheath_usb_detach(port->path, port->dev->product_desc);
     if (port->dev == h->dev) {
-        h->dev = NULL;
-        if (h->op && h->op->started && !h->op->done) {
-            usbhost_finish(h, USB_RET_NODEV);
-        }
+        appsheath_usbhost_cancel(h);
     }
-    usbhost_changed(h);
+    usbhost_changed(h, port->dev);
 }
 
 static void usbhost_child_detach(USBPort *port, USBDevice *child)
@@ -226,7 +234,9 @@ static USBBusOps usbhost_bus_ops = {
 bool appsheath_usbhost_present(AppSheathUsbHost *h)
 {
     for (int i = 0; i < AS_TRUSTED_PORTS; i++) {
-        if (h->ports[i].dev && h->ports[i].dev->attached) {
+        USBDevice *dev = h->ports[i].dev;
+
+        if (dev && dev->attached && dev != h->leaving) {
             return true;
         }
     }

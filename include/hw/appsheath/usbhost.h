@@ -30,6 +30,7 @@ typedef struct AppSheathUsbHost {
     void (*changed)(void *opaque);
     void *opaque;
     unsigned changes;           /* plugged and pulled so far */
+    USBDevice *leaving;         /* while it is being pulled */
 
     /* One key is read at a time, by a coroutine that uses the device only
      * through a bottom half: device code never runs in our coroutine. */
@@ -62,6 +63,14 @@ void appsheath_usbhost_init(AppSheathUsbHost *h, DeviceState *owner,
  * A read that is going on ends with an error before this returns.
  */
 void appsheath_usbhost_unrealize(AppSheathUsbHost *h);
+
+/**
+ * appsheath_usbhost_cancel() - the machine was reset: nobody waits for a key
+ * @h: the ports
+ *
+ * A device that is reset forgets its packets without completing them.
+ */
+void appsheath_usbhost_cancel(AppSheathUsbHost *h);
 
 /**
  * appsheath_usbhost_present() - is anything plugged in?
