@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 file   target/i386/cpu.c
 rule   W3
 why    Data accesses of a context use the trusted MMU indexes, which only the SLB fills.

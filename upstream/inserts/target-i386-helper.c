@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 file   target/i386/helper.c
 rule   X2
 why    INIT keeps x87, SSE and AVX state from before the reset: it has to be the flushed state, not a context's.

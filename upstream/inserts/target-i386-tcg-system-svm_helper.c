@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 file   target/i386/tcg/system/svm_helper.c
 
 rule   X2

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 file   ui/input.c
 rule   T1
 why    While a channel is open keys go to the keyboard with the LCD and nowhere else: not PS/2, not USB HID, not virtio-input.
