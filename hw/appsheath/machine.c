@@ -214,6 +214,26 @@ static void set_window(Object *obj, Visitor *v, const char *name, void *opaque,
     object_property_set(OBJECT(APPSHEATH_MACHINE(obj)->arbiter), name, v, errp);
 }
 
+static uint32_t *number(Object *obj, const char *name)
+{
+    AppSheathMachine *s = APPSHEATH_MACHINE(obj);
+
+    return g_str_equal(name, "slb-entries") ? &s->slb_entries
+         : g_str_equal(name, "slb-ways") ? &s->slb_ways : &s->lcd_guard;
+}
+
+static void get_number(Object *obj, Visitor *v, const char *name, void *opaque,
+                       Error **errp)
+{
+    visit_type_uint32(v, name, number(obj, name), errp);
+}
+
+static void set_number(Object *obj, Visitor *v, const char *name, void *opaque,
+                       Error **errp)
+{
+    visit_type_uint32(v, name, number(obj, name), errp);
+}
+
 static bool get_hash_unit(Object *obj, Error **errp)
 {
     return APPSHEATH_MACHINE(obj)->hash_unit;
@@ -234,24 +254,28 @@ static void sheath_machine_instance_init(Object *obj)
     s->hash_unit = true;
     s->arbiter = APPSHEATH_ARBITER(object_new(TYPE_APPSHEATH_ARBITER));
     object_property_add_child(obj, "arbiter", OBJECT(s->arbiter));
-    object_property_add_uint32_ptr(obj, "slb-entries", &s->slb_entries,
-                                   OBJ_PROP_FLAG_READWRITE);
-    object_property_add_uint32_ptr(obj, "slb-ways", &s->slb_ways,
-                                   OBJ_PROP_FLAG_READWRITE);
-    object_property_add_uint32_ptr(obj, "lcd-guard", &s->lcd_guard,
-                                   OBJ_PROP_FLAG_READWRITE);
+}
+
+static void add_property(ObjectClass *oc, const char *name, const char *type,
+                         ObjectPropertyAccessor *get,
+                         ObjectPropertyAccessor *set, const char *description)
+{
+    object_class_property_add(oc, name, type, get, set, NULL, NULL);
+    object_class_property_set_description(oc, name, description);
 }
 
 static void add_class_properties(ObjectClass *oc)
 {
-    object_class_property_add(oc, "window-base", "size", get_window,
-                              set_window, NULL, NULL);
-    object_class_property_set_description(oc, "window-base",
-        "First address of the window of protected memory (16 TiB)");
-    object_class_property_add(oc, "window-size", "size", get_window,
-                              set_window, NULL, NULL);
-    object_class_property_set_description(oc, "window-size",
-        "Size of the window of protected memory (1 TiB)");
+    add_property(oc, "window-base", "size", get_window, set_window,
+                 "First address of the window of protected memory (16 TiB)");
+    add_property(oc, "window-size", "size", get_window, set_window,
+                 "Size of the window of protected memory (1 TiB)");
+    add_property(oc, "slb-entries", "uint32", get_number, set_number,
+                 "Entries of each vCPU's SLB (65536)");
+    add_property(oc, "slb-ways", "uint32", get_number, set_number,
+                 "Associativity of each vCPU's SLB (8)");
+    add_property(oc, "lcd-guard", "uint32", get_number, set_number,
+                 "Milliseconds without a key before keys change owner (500)");
     object_class_property_add_bool(oc, "hash-unit", get_hash_unit,
                                    set_hash_unit);
     object_class_property_set_description(oc, "hash-unit",

@@ -377,6 +377,7 @@ void slb_kill(AppSheathSlb *s)
     AsContext *c = s->context;
 
     slb_throw_out(s->cs, c);
+    s->thrown = false;      /* by itself: RIP is right already */
     WITH_QEMU_LOCK_GUARD(&s->arbiter->lock) {
         as_hide(s->arbiter->core, c);
     }
