@@ -2,8 +2,16 @@
 /* ChaCha20-Poly1305 and SHA-256 of mbedTLS, as Thimble needs them. */
 #include <mbedtls/chachapoly.h>
 #include <mbedtls/sha256.h>
+#include <mbedtls/version.h>
 #include "os.h"
 #include "../lib/mem.h"
+
+/* Debian 13's mbedTLS calls them as Debian 12's calls those that cannot fail */
+#if MBEDTLS_VERSION_MAJOR >= 3
+#define mbedtls_sha256_starts_ret mbedtls_sha256_starts
+#define mbedtls_sha256_update_ret mbedtls_sha256_update
+#define mbedtls_sha256_finish_ret mbedtls_sha256_finish
+#endif
 
 #define KEY_WORDS 4
 #define TRIES 10
@@ -89,6 +97,16 @@ void digest(uint8_t out[32], const char *label, const char *text)
 void unused_by_thimble(void)
 {
     give_up(EXIT_FAULT, "Thimble: a library did what it should not; I end.\n");
+}
+
+/* How Debian 13's mbedTLS forgets keys: no compiler may leave it out */
+void __explicit_bzero_chk(void *start, size_t len, size_t room)
+{
+    if (len > room) {
+        unused_by_thimble();
+    }
+    memset(start, 0, len);
+    asm volatile("" : : "r"(start) : "memory");
 }
 
 /* The canary was overwritten. */
