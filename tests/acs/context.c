@@ -1,0 +1,674 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Contexts, stays in them, and what must be seen at the end of each. */
+#include "kernel.h"
+
+#define VISOR_FCW       0x0f7f          /* not what FNINIT gives */
+#define VISOR_MXCSR     0x3f80
+#define VISOR_FS        0x0000111100002000ul
+#define VISOR_GS        0x0000222200003000ul
+#define VISOR_KERNEL_GS 0x0000333300004000ul
+#define VISOR_PKRU      0x00000c00u     /* a key that no page has */
+#define VISOR_DR        0x0000444400005000ul
+#define VISOR_DR7       0x455           /* four breakpoints where nobody goes */
+#define GARBAGE         0xbadc0ffee0dd0000ul
+#define USER_STACK      0x00007ff000001000ul
+
+#define FX_FCW          0
+#define FX_FSW          2
+#define FX_FTW          4
+#define FX_FOP          6
+#define FX_MXCSR        24
+#define FX_ST           32
+#define FX_XMM          160
+
+#define CONTEXTS        8
+#define MSR_KERNEL_GS   0xc0000102
+
+static struct ctx contexts[CONTEXTS];
+
+/* ---- making contexts ---- */
+
+uint64_t user(const void *at)
+{
+    return USER_BASE + (uint64_t)at;
+}
+
+uint64_t info(const struct ctx *c, unsigned which)
+{
+    return c->base + ((uint64_t *)host(c->image + INFO))[which];
+}
+
+uint64_t action_at(const struct ctx *c, unsigned action)
+{
+    uint64_t table = info(c, INFO_ACTIONS);
+
+    return table + ((int32_t *)host(c->image + table - c->base))[action];
+}
+
+uint64_t port(const struct ctx *c, unsigned reg)
+{
+    (void)c;
+    return tdma_window_base() + reg;
+}
+
+static uint64_t image_word(const struct ctx *c, unsigned offset)
+{
+    return *(uint64_t *)host(c->image + offset);
+}
+
+/* The 'visor's tables allow all that they can: only the context says no */
+void ctx_map(struct ctx *c, bool present)
+{
+    for (unsigned i = 0; i < c->pages; i++) {
+        map_flush(c->base + i * PAGE_SIZE, present ? c->page[i] : 0,
+                  present ? PTE_P | PTE_W | (c->level ? PTE_U : 0) : 0);
+    }
+}
+
+/* An image that the key does not name differs in its last byte */
+static void copy_image(struct ctx *c, uint64_t bytes)
+{
+    for (unsigned i = 0; i < c->pages; i++) {
+        c->page[i] = page_alloc();
+        if (i * PAGE_SIZE < bytes) {
+            memcpy(host(c->page[i]), host(c->image + i * PAGE_SIZE), PAGE_SIZE);
+        }
+    }
+    if (c->open) {
+        ((uint8_t *)host(c->page[bytes / PAGE_SIZE - 1]))[PAGE_SIZE - 1] ^= 1;
+    }
+}
+
+static void create(struct ctx *c)
+{
+    struct as_request req = {
+        .op = AS_OP_CREATE, .flags = c->open ? AS_CREATE_ALLOW_OPEN : 0, .psp = c->base,
+        .list = (uint64_t)c->page, .count = c->pages,
+    };
+
+    if (tdma_do(&req) != AS_OK) {
+        give_up("CREATE: %s", status_text(req.status));
+    }
+    c->alive = true;
+    if (req.result != (c->open ? AS_RESULT_OPEN : AS_RESULT_TRUSTED)) {
+        give_up("CREATE made the wrong kind of context: %u", req.result);
+    }
+}
+
+static struct ctx *free_slot(void)
+{
+    for (unsigned i = 0; i < CONTEXTS; i++) {
+        if (!contexts[i].pages) {
+            return &contexts[i];
+        }
+    }
+    give_up("this test makes too many contexts");
+}
+
+struct ctx *ctx_new(unsigned level, uint64_t at, bool open)
+{
+    struct ctx *c = free_slot();
+    const uint64_t *image = &images[level ? 2 : 0];
+
+    *c = (struct ctx) {
+        .base = tdma_window_base() + at, .image = image[0], .level = level, .open = open,
+    };
+    c->pages = image_word(c, AS_IMG_MEMORY_BYTES) / PAGE_SIZE;
+    if (c->pages > CTX_PAGES) {
+        give_up("the image has %u pages", c->pages);
+    }
+    for (unsigned i = 0; i <= AS_FRAMES; i++) {
+        c->area[i] = host(pages_alloc(2, PAGE_SIZE));
+    }
+    copy_image(c, image[1] - image[0]);
+    create(c);
+    ctx_map(c, true);
+    return c;
+}
+
+void ctx_destroy(struct ctx *c)
+{
+    if (c->alive) {
+        want("status of DESTROY", tdma_destroy(c->base), AS_OK);
+        c->alive = false;
+    }
+}
+
+void ctx_free_all(void)
+{
+    for (unsigned i = 0; i < CONTEXTS; i++) {
+        struct ctx *c = &contexts[i];
+
+        if (c->pages) {
+            ctx_destroy(c);
+            ctx_map(c, false);
+            for (unsigned p = 0; p < c->pages; p++) {
+                page_free(c->page[p]);
+            }
+            for (unsigned a = 0; a <= AS_FRAMES; a++) {
+                page_free((uint64_t)c->area[a]);
+                page_free((uint64_t)c->area[a] + PAGE_SIZE);
+            }
+            c->pages = 0;
+        }
+    }
+}
+
+/* ---- what the vCPU has before a stay ---- */
+
+void visor_registers(void)
+{
+    uint16_t fcw = VISOR_FCW;
+    uint32_t mxcsr = VISOR_MXCSR;
+
+    asm volatile("fninit");
+    dirty_vectors(GARBAGE);
+    asm volatile("fldcw %0; ldmxcsr %1" : : "m"(fcw), "m"(mxcsr));
+    asm volatile("wrfsbase %0; wrgsbase %1" : : "r"(VISOR_FS), "r"(VISOR_GS));
+    wrmsr(MSR_KERNEL_GS, VISOR_KERNEL_GS);
+    if (has_pku) {
+        asm volatile("wrpkru" : : "a"(VISOR_PKRU), "c"(0), "d"(0));
+    }
+    asm volatile("mov %0, %%dr0" : : "r"(VISOR_DR));
+    asm volatile("mov %0, %%dr1" : : "r"(VISOR_DR + 0x10));
+    asm volatile("mov %0, %%dr2" : : "r"(VISOR_DR + 0x20));
+    asm volatile("mov %0, %%dr3" : : "r"(VISOR_DR + 0x30));
+    asm volatile("mov %0, %%dr7" : : "r"((uint64_t)VISOR_DR7));
+}
+
+static void canary_fx(uint8_t *fx, unsigned depth)
+{
+    memset(fx, 0, 512);
+    *(uint16_t *)(fx + FX_FCW) = 0x077f;
+    *(uint16_t *)(fx + FX_FSW) = 0x5d00;        /* TOP 3, C0 C2 C3 */
+    fx[FX_FTW] = 0xff;
+    *(uint32_t *)(fx + FX_MXCSR) = 0x5fa1;
+    for (unsigned i = 0; i < 8; i++) {
+        *(uint64_t *)(fx + FX_ST + 16 * i) = 0x8f87000000000000 | depth << 8 | i;
+        *(uint16_t *)(fx + FX_ST + 16 * i + 8) = 0x4000 + 16 * depth + i;
+    }
+}
+
+/* Other values at each depth, so that a mix-up shows */
+static void canaries(struct ctx *c, struct state *o, unsigned depth)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        o->gpr[i] = 0xc0de000000005eed | (uint64_t)depth << 40 | (uint64_t)i << 32 | i << 16;
+    }
+    o->rflags = CANARY_FLAGS | (c->interrupts ? FLAG_IF : 0);
+    o->fs = 0x00007f5000000000 + 0x1000 * depth;
+    o->gs = 0x00007f6000000000 + 0x1000 * depth;
+    canary_fx(o->fx, depth);
+    for (unsigned i = 0; i < 16; i++) {
+        for (unsigned j = 0; j < 32; j++) {
+            o->ymm[i][j] = 0x80 | (depth << 5) | (i ^ j);
+        }
+        memcpy(o->fx + FX_XMM + 16 * i, o->ymm[i], 16);
+    }
+}
+
+struct area *prepare(struct ctx *c)
+{
+    struct area *a = c->area[c->depth];
+
+    memset(a, 0, sizeof(*a));
+    canaries(c, &a->orders, c->depth);
+    return a;
+}
+
+/* ---- stays ---- */
+
+struct seen *seen(void)
+{
+    return &this_cpu()->seen;
+}
+
+static uint64_t resume_point(const struct ctx *c, unsigned n)
+{
+    return c->base + AS_RESUME_OFF + AS_RESUME_STEP * n;
+}
+
+static uint64_t landing_of(const struct ctx *c)
+{
+    return user(c->vm ? landing_vm : landing);
+}
+
+static void prepare_launch(struct ctx *c, uint64_t rip)
+{
+    struct launch *l = &c->launch;
+    uint64_t rsp = c->level && !c->vm ? USER_STACK - 0x110 * c->depth
+                                      : this_cpu()->stay_stack - 0x118 - 0x110 * c->depth;
+
+    for (unsigned i = 0; i < 16; i++) {
+        l->gpr[i] = GARBAGE + i;
+    }
+    l->gpr[RSP] = rsp;
+    l->rip = rip;
+    l->rflags = 2 | (c->interrupts ? FLAG_IF : 0) | (c->tf ? FLAG_TF : 0);
+    l->cs = c->level ? SEL_USER_CODE : SEL_CODE;
+    l->ss = c->level ? SEL_USER_DATA : SEL_DATA;
+    l->way = c->way;
+    /* What the way itself leaves on the stack */
+    c->rsp[c->depth] = rsp - (c->way == WAY_CALL ? 8 : c->way == WAY_LCALL ? 16 : 0);
+    if (c->way == WAY_GATE) {
+        c->rsp[c->depth] = (rsp & -16ul) - 40;
+    }
+}
+
+static void stay_on_metal(struct ctx *c)
+{
+    struct cpu *me = this_cpu();
+
+    asm volatile("cli");
+    visor_registers();
+    me->inside = true;
+    go(me, &c->launch);
+    if (me == cpus) {
+        asm volatile("sti");
+    }
+}
+
+static void regs_of_launch(const struct launch *l, struct regs *r)
+{
+    *r = (struct regs) {
+        .rcx = l->gpr[RCX], .rdx = l->gpr[RDX], .rbx = l->gpr[RBX], .rbp = l->gpr[RBP],
+        .rsi = l->gpr[RSI], .rdi = l->gpr[RDI], .r8 = l->gpr[R8], .r9 = l->gpr[R9],
+        .r10 = l->gpr[R10], .r11 = l->gpr[R11], .r12 = l->gpr[R12], .r13 = l->gpr[R13],
+        .r14 = l->gpr[R14], .r15 = l->gpr[R15],
+    };
+}
+
+static void record_exit(struct seen *s, const struct vmcb *v, const struct regs *r)
+{
+    const uint64_t gpr[16] = {
+        v->rax, r->rcx, r->rdx, r->rbx, v->rsp, r->rbp, r->rsi, r->rdi,
+        r->r8, r->r9, r->r10, r->r11, r->r12, r->r13, r->r14, r->r15,
+    };
+
+    memcpy(s->st.gpr, gpr, sizeof(gpr));
+    memcpy(s->st.ymm, svm_ymm, sizeof(s->st.ymm));
+    s->st.rip = v->rip;
+    s->st.rflags = v->rflags;
+    s->st.fs = v->fs.base;
+    s->st.gs = v->gs.base;
+    s->vector = NOTHING_SEEN;
+    s->kernel_gs = v->kernel_gs_base;
+    s->dr[7] = v->dr7;
+    s->cr2 = v->cr2;
+    s->exit = v->exit_code;
+    s->info1 = v->exit_info_1;
+    s->info2 = v->exit_info_2;
+}
+
+static void stay_in_vm(struct ctx *c)
+{
+    static struct state fpu __attribute__((aligned(64)));
+    const struct launch *l = &c->launch;
+    struct seen *s = seen();
+    struct vmcb *v = c->vm;
+    struct regs regs;
+
+    regs_of_launch(l, &regs);
+    visor_registers();
+    v->rax = l->gpr[RAX];
+    v->rsp = l->gpr[RSP];
+    v->rip = l->rip;
+    v->rflags = l->rflags;
+    v->fs.base = VISOR_FS;
+    v->gs.base = VISOR_GS;
+    v->kernel_gs_base = VISOR_KERNEL_GS;
+    v->dr7 = VISOR_DR7;
+    v->cr2 = GARBAGE;
+    v->exit_info_1 = v->exit_info_2 = GARBAGE;
+    svm_run((uint64_t)v, &regs);
+    asm volatile("fxsave64 %0" : "=m"(fpu.fx));
+    memcpy(s->st.fx, fpu.fx, sizeof(fpu.fx));
+    record_exit(s, v, &regs);
+    for (unsigned i = 0; i < 4; i++) {
+        s->dr[i] = VISOR_DR + 0x10 * i;
+    }
+    s->pkru = VISOR_PKRU;
+}
+
+/* ---- what must be seen outside (X1) ---- */
+
+static void check_gprs(struct ctx *c, const struct seen *s)
+{
+    static const char *const names[16] = {
+        "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+        "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",
+    };
+    uint64_t flags = 2 | (s->vector == VEC_SYSCALL && c->interrupts ? FLAG_IF : 0);
+
+    for (unsigned i = 0; i < 16; i++) {
+        uint64_t expected = i == RSP ? c->rsp[c->depth] : 0;
+
+        if (s->vector == VEC_SYSCALL && i == RCX) {
+            expected = resume_point(c, c->depth);
+        } else if (s->vector == VEC_SYSCALL && i == R11) {
+            expected = flags | (c->tf ? FLAG_TF : 0);
+        }
+        if (s->st.gpr[i] != expected) {
+            wrong("X1: %s outside: expected 0x%lx, seen 0x%lx", names[i], expected,
+                  s->st.gpr[i]);
+        }
+    }
+}
+
+static void check_vectors(const struct seen *s)
+{
+    const uint8_t *fx = s->st.fx;
+
+    want("X1: FCW outside", *(uint16_t *)(fx + FX_FCW), VISOR_FCW);
+    want("X1: FSW outside", *(uint16_t *)(fx + FX_FSW), 0);
+    want("X1: x87 tags outside", fx[FX_FTW], 0);
+    want("X1: MXCSR outside", *(uint32_t *)(fx + FX_MXCSR), VISOR_MXCSR);
+    if (!all_zero(fx + FX_FOP, 18)) {
+        wrong("X1: x87 pointers outside are not zero");
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        if (!all_zero(fx + FX_ST + 16 * i, 10)) {
+            wrong("X1: ST%u outside is not zero", i);
+        }
+    }
+    if (!all_zero(fx + FX_XMM, 256)) {
+        wrong("X1: XMM registers outside are not zero");
+    }
+    if (!all_zero(s->st.ymm, sizeof(s->st.ymm))) {
+        wrong("X1: YMM registers outside are not zero");
+    }
+}
+
+static void check_system(const struct seen *s)
+{
+    want("X1: FS base outside", s->st.fs, VISOR_FS);
+    want("X1: GS base outside", s->st.gs, VISOR_GS);
+    want("X1: kernel GS base outside", s->kernel_gs, VISOR_KERNEL_GS);
+    want("X1: DR0 outside", s->dr[0], VISOR_DR);
+    want("X1: DR3 outside", s->dr[3], VISOR_DR + 0x30);
+    want("X1: DR7 outside", s->dr[7], VISOR_DR7);
+    want("X1: PKRU outside", s->pkru, has_pku ? VISOR_PKRU : s->pkru);
+}
+
+static void check_outside_flags(const struct ctx *c, const struct seen *s)
+{
+    uint64_t live = c->launch.rflags & FLAG_IF;
+
+    if (s->vector == VEC_SYSCALL) {
+        live = 0;                       /* SFMASK */
+    } else if (c->tf) {
+        live |= FLAG_TF;
+    }
+    /* RF is the delivery's own business */
+    want("X1: RFLAGS outside", s->st.rflags & ~FLAG_RF, 2 | live);
+}
+
+void check_outside(struct ctx *c, const struct seen *s, bool event)
+{
+    (void)event;
+    check_gprs(c, s);
+    check_vectors(s);
+    check_system(s);
+    check_outside_flags(c, s);
+    if (!c->vm && s->vector != VEC_SYSCALL) {
+        want("CS outside", s->cs, c->launch.cs);
+    }
+}
+
+bool at_event(const struct ctx *c)
+{
+    const struct seen *s = seen();
+    uint64_t at = s->vector == VEC_SYSCALL ? s->st.gpr[RCX] : s->st.rip;
+
+    return c->depth && at == resume_point(c, c->depth - 1);
+}
+
+bool at_landing(const struct ctx *c)
+{
+    const struct seen *s = seen();
+
+    return c->vm ? s->exit == VMEXIT_VMMCALL && s->st.rip == landing_of(c)
+                 : s->vector == VEC_LANDING && s->st.rip == landing_of(c) + 2;
+}
+
+/* An interrupt may come before the first fetch from the window, still outside */
+static bool before_enter(const struct ctx *c, const struct seen *s)
+{
+    bool interrupt = c->vm ? s->exit == VMEXIT_INTR
+                           : s->vector >= 32 && s->vector < VEC_LANDING;
+
+    for (unsigned i = 0; interrupt && i < 16; i++) {
+        interrupt = i == RSP || s->st.gpr[i] == c->launch.gpr[i];
+    }
+    return interrupt && s->st.rip == c->launch.rip;
+}
+
+static void stay(struct ctx *c)
+{
+    const struct seen *s = seen();
+    uint64_t at;
+
+    do {
+        if (c->vm) {
+            stay_in_vm(c);
+        } else {
+            stay_on_metal(c);
+        }
+    } while (before_enter(c, s));
+    at = s->vector == VEC_SYSCALL ? s->st.gpr[RCX] : s->st.rip;
+    if (c->depth < AS_FRAMES && at == resume_point(c, c->depth)) {
+        check_outside(c, s, true);
+        c->depth++;
+    } else if (at_landing(c)) {
+        check_outside(c, s, false);
+    }
+}
+
+void start_at(struct ctx *c, unsigned action, uint64_t rip)
+{
+    prepare_launch(c, rip);
+    c->launch.gpr[RDI] = action;
+    c->launch.gpr[RSI] = user(c->area[c->depth]);
+    c->launch.gpr[RDX] = landing_of(c);
+    stay(c);
+}
+
+void start(struct ctx *c, unsigned action)
+{
+    start_at(c, action, c->base + AS_TEXT_OFF);
+}
+
+void resume(struct ctx *c)
+{
+    c->depth--;
+    prepare_launch(c, resume_point(c, c->depth));
+    stay(c);
+}
+
+/* ---- what a test wants to see ---- */
+
+static _Noreturn void unexpected(const char *wanted)
+{
+    const struct seen *s = seen();
+
+    give_up("%s expected; seen vector %lu, error code 0x%lx, exit 0x%lx, RIP 0x%lx, CR2 0x%lx",
+            wanted, s->vector, s->error, s->exit, s->st.rip, s->cr2);
+}
+
+void want_event(struct ctx *c, unsigned vector, uint64_t error)
+{
+    const struct seen *s = seen();
+
+    if (!at_event(c) || s->vector != vector) {
+        note("wanted vector %u at the resume point of frame %u", vector, c->depth);
+        unexpected("an event");
+    }
+    want("X2: error code outside", s->error, error);
+}
+
+void want_landing(struct ctx *c)
+{
+    if (!at_landing(c)) {
+        unexpected("a jump out to the landing");
+    }
+}
+
+void want_refused(struct ctx *c)
+{
+    const struct seen *s = seen();
+
+    if (c->vm ? s->exit != VMEXIT_EXCEPTION + 13 : s->vector != 13) {
+        unexpected("E5: #GP(0)");
+    }
+    want("E5: error code", c->vm ? s->info1 : s->error, 0);
+    want("E5: RIP of the refusal", s->st.rip, c->launch.rip);
+    for (unsigned i = 0; i < 16; i++) {
+        if (i != RSP && s->st.gpr[i] != c->launch.gpr[i]) {
+            wrong("E5: register %u has changed: 0x%lx", i, s->st.gpr[i]);
+        }
+    }
+}
+
+uint64_t frame_word(const uint8_t *frame, unsigned offset)
+{
+    return *(const uint64_t *)(frame + offset);
+}
+
+static void same_vectors(const char *who, const struct state *o, const uint8_t *fx)
+{
+    want(who, *(uint16_t *)(fx + FX_FCW), *(uint16_t *)(o->fx + FX_FCW));
+    want(who, *(uint16_t *)(fx + FX_FSW), *(uint16_t *)(o->fx + FX_FSW));
+    want(who, fx[FX_FTW], o->fx[FX_FTW]);
+    want(who, *(uint32_t *)(fx + FX_MXCSR), *(uint32_t *)(o->fx + FX_MXCSR));
+    for (unsigned i = 0; i < 8; i++) {
+        want(who, *(uint64_t *)(fx + FX_ST + 16 * i), *(uint64_t *)(o->fx + FX_ST + 16 * i));
+        want(who, *(uint16_t *)(fx + FX_ST + 16 * i + 8),
+             *(uint16_t *)(o->fx + FX_ST + 16 * i + 8));
+    }
+    if (memcmp(fx + FX_XMM, o->fx + FX_XMM, 256)) {
+        wrong("%s: XMM registers differ", who);
+    }
+}
+
+static uint64_t stack_of(const struct ctx *c, unsigned depth)
+{
+    return info(c, INFO_STACKS) + STACK_BYTES * (depth + 1) - 64;
+}
+
+static void same_gprs(const struct ctx *c, const char *who, const uint64_t *gpr, unsigned depth)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        uint64_t expected = i == RSP ? stack_of(c, depth) : c->area[depth]->orders.gpr[i];
+
+        if (gpr[i] != expected) {
+            wrong("%s: register %u: expected 0x%lx, seen 0x%lx", who, i, expected, gpr[i]);
+        }
+    }
+}
+
+static void check_frame_registers(struct ctx *c, const uint8_t *f, unsigned depth)
+{
+    const struct state *o = &c->area[depth]->orders;
+
+    same_gprs(c, "X2: frame", (uint64_t *)(f + AS_FR_GPR), depth);
+    want("X2: RFLAGS in the frame", frame_word(f, AS_FR_RFLAGS), o->rflags);
+    want("X2: FS base in the frame", frame_word(f, AS_FR_FS_BASE), o->fs);
+    want("X2: GS base in the frame", frame_word(f, AS_FR_GS_BASE), o->gs);
+    same_vectors("X2: x87 or SSE in the frame", o, f + AS_FR_FX);
+    for (unsigned i = 0; i < 16; i++) {
+        if (memcmp(f + AS_FR_YMM_HIGH + 16 * i, o->ymm[i] + 16, 16)) {
+            wrong("X2: upper half of YMM%u in the frame differs", i);
+        }
+    }
+}
+
+uint64_t psp_frame(const struct ctx *c, unsigned n, unsigned offset)
+{
+    return c->base + AS_PSP_FRAMES + AS_FRAME_SIZE * n + offset;
+}
+
+static uint8_t *fetch_frame(struct ctx *c)
+{
+    struct area *a = prepare(c);
+
+    a->orders.rflags = 2 | (c->interrupts ? FLAG_IF : 0);
+    a->orders.gpr[RSI] = psp_frame(c, c->depth - 1, 0);
+    a->orders.gpr[RDI] = user(a->scratch);
+    a->orders.gpr[RCX] = AS_FRAME_SIZE;
+    start(c, ACT_movs);
+    want_landing(c);
+    return a->scratch;
+}
+
+uint8_t *want_frame(struct ctx *c, uint32_t cause, uint32_t vector, uint64_t error,
+                    uint64_t cr2, uint64_t rip)
+{
+    uint8_t *f = fetch_frame(c);
+
+    check_frame_registers(c, f, c->depth - 1);
+    want("X2: cause in the frame", (uint32_t)frame_word(f, AS_FR_CAUSE), cause);
+    want("X2: vector in the frame", frame_word(f, AS_FR_CAUSE) >> 32, vector);
+    want("X2: error code in the frame", frame_word(f, AS_FR_ERROR), error);
+    want("X2: CR2 in the frame", frame_word(f, AS_FR_CR2), cr2);
+    want("X2: RIP in the frame", frame_word(f, AS_FR_RIP), rip);
+    return f;
+}
+
+void want_unharmed(struct ctx *c)
+{
+    const struct area *a = c->area[c->depth];
+
+    want_landing(c);
+    if (a->dump.mark != DUMPED) {
+        give_up("the program did not get to its dump");
+    }
+    same_gprs(c, "E4: resumed", a->dump.gpr, c->depth);
+    want("E4: RFLAGS resumed", a->dump.rflags, a->orders.rflags);
+    want("E4: FS base resumed", a->dump.fs, a->orders.fs);
+    want("E4: GS base resumed", a->dump.gs, a->orders.gs);
+    same_vectors("E4: x87 or SSE resumed", &a->orders, a->dump.fx);
+    if (memcmp(a->dump.ymm, a->orders.ymm, sizeof(a->dump.ymm))) {
+        wrong("E4: YMM registers resumed differ");
+    }
+}
+
+/* ---- errands ---- */
+
+uint64_t peek(struct ctx *c, uint64_t va)
+{
+    struct area *a = prepare(c);
+
+    a->orders.gpr[RBX] = va;
+    start(c, ACT_read);
+    want_landing(c);
+    return a->dump.gpr[RAX];
+}
+
+void poke(struct ctx *c, uint64_t va, uint64_t v)
+{
+    struct area *a = prepare(c);
+
+    a->orders.gpr[RBX] = va;
+    a->orders.gpr[RAX] = v;
+    start(c, ACT_write);
+    want_landing(c);
+}
+
+uint64_t command(struct ctx *c, unsigned reg, uint64_t value)
+{
+    struct area *a = prepare(c);
+
+    a->orders.gpr[RBX] = port(c, reg);
+    a->orders.gpr[RCX] = port(c, AS_PORT_RESULT);
+    a->orders.gpr[RAX] = value;
+    start(c, ACT_command);
+    want_landing(c);
+    return a->dump.gpr[RAX];
+}
+
+void skip(struct ctx *c, unsigned bytes)
+{
+    uint64_t at = psp_frame(c, c->depth - 1, AS_FR_RIP);
+
+    poke(c, at, peek(c, at) + bytes);
+}

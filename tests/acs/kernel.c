@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Boot, traps, vCPUs; runs the tests and says what became of them (TAP). */
+#include "kernel.h"
+
+#define DEBUG_EXIT      0xf4
+#define COM1            0x3f8
+#define CAN_SEND        0x20
+#define VECTORS         256
+#define LAPIC           ((volatile uint32_t *)0xfee00000)
+#define LAPIC_ID        (0x020 / 4)
+#define LAPIC_EOI       (0x0b0 / 4)
+#define LAPIC_SPURIOUS  (0x0f0 / 4)
+#define LAPIC_ICR       (0x300 / 4)
+#define LAPIC_ICR_TO    (0x310 / 4)
+#define LAPIC_INITIAL   (0x380 / 4)
+#define IPI_INIT        0x4500
+#define IPI_STARTUP     0x4600
+#define CR4_PKE         (1ul << 22)
+#define MSR_EFER        0xc0000080
+#define MSR_STAR        0xc0000081
+#define MSR_LSTAR       0xc0000082
+#define MSR_SFMASK      0xc0000084
+#define STACK_PAGES     8
+#define AP_PATIENCE     (5 * TIMER_HZ)
+
+struct frame {                          /* as trap.c has it */
+    uint64_t gpr[15];
+    uint64_t vector, error, rip, cs, rflags, rsp, ss;
+};
+void trap(struct frame *f);
+
+struct __attribute__((packed)) gate {
+    uint16_t offset0, selector;
+    uint8_t ist, type;
+    uint16_t offset16;
+    uint32_t offset32, reserved;
+};
+
+struct __attribute__((packed)) table {
+    uint16_t limit;
+    uint64_t base;
+};
+
+void main(struct start_info *info);
+void acs_trap(struct frame *f, const struct state *st);
+void ap_main(void);
+
+struct options options;
+struct cpu cpus[2];
+bool has_pku, has_two, features_off;
+uint64_t good_cr4;
+uint32_t timer_usual;
+static struct gate idt[VECTORS];
+static const char *only = "";           /* T=: part of the names wanted */
+static bool test_failed;
+static void *runner[5];
+static unsigned number;
+
+/* ---- saying ---- */
+
+static void put(const char *s)
+{
+    for (; *s; s++) {
+        while (!(inb(COM1 + 5) & CAN_SEND)) {
+        }
+        outb(COM1, *s);
+    }
+}
+
+static void put_line(const char *before, const char *f, va_list ap)
+{
+    char text[300];
+
+    vformat(text, sizeof(text), f, ap);
+    put(before);
+    put(text);
+    put("\n");
+}
+
+void note(const char *f, ...)
+{
+    va_list ap;
+
+    va_start(ap, f);
+    put_line("# ", f, ap);
+    va_end(ap);
+}
+
+void wrong(const char *f, ...)
+{
+    va_list ap;
+
+    test_failed = true;
+    va_start(ap, f);
+    put_line("# ", f, ap);
+    va_end(ap);
+}
+
+bool failed(void)
+{
+    return test_failed;
+}
+
+_Noreturn void give_up(const char *f, ...)
+{
+    va_list ap;
+
+    test_failed = true;
+    va_start(ap, f);
+    put_line("# ", f, ap);
+    va_end(ap);
+    if (this_cpu() != cpus) {           /* the runner is the first vCPU's */
+        cpus[1].job = NULL;
+        for (;;) {
+            asm volatile("cli; hlt");
+        }
+    }
+    __builtin_longjmp(runner, 1);
+}
+
+bool want(const char *what, uint64_t seen, uint64_t expected)
+{
+    if (seen != expected) {
+        wrong("%s: expected 0x%lx, seen 0x%lx", what, expected, seen);
+    }
+    return seen == expected;
+}
+
+static void say_tap(const char *f, ...)
+{
+    va_list ap;
+
+    va_start(ap, f);
+    put_line("", f, ap);
+    va_end(ap);
+}
+
+_Noreturn void end(unsigned value)
+{
+    if (value != END_OK) {
+        put("Bail out! the test kernel stopped\n");
+    }
+    outb(DEBUG_EXIT, value);
+    for (;;) {
+        asm volatile("cli; hlt");
+    }
+}
+
+/* ---- traps ---- */
+
+struct cpu *this_cpu(void)
+{
+    return &cpus[LAPIC[LAPIC_ID] >> 24 & 1];
+}
+
+static void read_debug(uint64_t dr[8])
+{
+    asm volatile("mov %%dr0, %0" : "=r"(dr[0]));
+    asm volatile("mov %%dr1, %0" : "=r"(dr[1]));
+    asm volatile("mov %%dr2, %0" : "=r"(dr[2]));
+    asm volatile("mov %%dr3, %0" : "=r"(dr[3]));
+    asm volatile("mov %%dr6, %0" : "=r"(dr[6]));
+    asm volatile("mov %%dr7, %0" : "=r"(dr[7]));
+}
+
+static void record(struct seen *s, const struct frame *f, const struct state *st)
+{
+    static const uint8_t at[16] = { 14, 13, 12, 11, 0, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0 };
+
+    s->st = *st;
+    for (unsigned i = 0; i < 16; i++) {
+        s->st.gpr[i] = f->gpr[at[i]];
+    }
+    s->st.gpr[RSP] = f->rsp;
+    s->st.rip = f->rip;
+    s->st.rflags = f->rflags;
+    s->vector = f->vector;
+    s->error = f->error;
+    s->cs = f->cs;
+    s->ss = f->ss;
+    s->cr2 = read_cr2();
+    s->kernel_gs = rdmsr(0xc0000102);
+    s->pkru = 0;
+    if (has_pku) {
+        asm volatile("rdpkru" : "=a"(s->pkru) : "c"(0) : "rdx");
+    }
+    read_debug(s->dr);
+}
+
+static bool from_apic(uint64_t vector)
+{
+    return vector >= 32 && vector < VEC_LANDING && vector != VECTOR_SPURIOUS;
+}
+
+void acs_trap(struct frame *f, const struct state *st)
+{
+    struct cpu *me = this_cpu();
+
+    if (me->inside) {
+        me->inside = false;
+        record(&me->seen, f, st);
+        if (from_apic(f->vector)) {
+            LAPIC[LAPIC_EOI] = 0;
+        }
+        me->keep_nmi_blocked ? back_without_iret(me) : back(me);
+    }
+    if (from_apic(f->vector) && me == cpus) {
+        trap(f);
+    } else if (me->recover) {
+        record(&me->seen, f, st);
+        recover(me);
+    } else {
+        give_up("a trap that nobody expected: vector %lu, error code 0x%lx, RIP 0x%lx, CR2 0x%lx",
+                f->vector, f->error, f->rip, read_cr2());
+    }
+}
+
+void set_gate(unsigned vector, uint64_t target, unsigned dpl)
+{
+    idt[vector] = (struct gate) {
+        .offset0 = target, .offset16 = target >> 16, .offset32 = target >> 32,
+        .selector = SEL_CODE, .type = 0x8e | dpl << 5,
+    };
+}
+
+static void idt_init(void)
+{
+    for (unsigned i = 0; i < VECTORS; i++) {
+        bool users = i == 3 || i == VEC_LANDING || i == VEC_INT;
+
+        set_gate(i, (uint64_t)acs_stubs + 16 * i, users ? 3 : 0);
+    }
+}
+
+static void cpu_init(struct cpu *me)
+{
+    struct table gdtr = { sizeof(me->gdt) - 1, (uint64_t)me->gdt };
+    struct table idtr = { sizeof(idt) - 1, (uint64_t)idt };
+    uint64_t at = (uint64_t)&me->tss;
+    const uint64_t gdt[9] = {
+        0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cff3000000ffff, 0x00affb000000ffff,
+        0x00cf9b000000ffff, 0x00cffb000000ffff,
+        0x0000890000000067 | (at & 0xffffff) << 16 | (at >> 24 & 0xff) << 56, at >> 32,
+    };
+
+    memcpy(me->gdt, gdt, sizeof(gdt));
+    me->tss.rsp[0] = pages_alloc(STACK_PAGES, PAGE_SIZE) + STACK_PAGES * PAGE_SIZE;
+    me->tss.io_map = sizeof(me->tss);
+    me->stay_stack = pages_alloc(STACK_PAGES, PAGE_SIZE) + STACK_PAGES * PAGE_SIZE;
+    asm volatile("lgdt %0" : : "m"(gdtr));
+    asm volatile("ltr %w0" : : "r"(SEL_TSS));
+    asm volatile("lidt %0" : : "m"(idtr));
+    asm volatile("mov %0, %%cr4" : : "r"(good_cr4));
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1);
+    wrmsr(MSR_STAR, (uint64_t)(SEL_USER_DATA - 8) << 48 | (uint64_t)SEL_CODE << 32);
+    wrmsr(MSR_LSTAR, (uint64_t)acs_syscall);
+    wrmsr(MSR_SFMASK, FLAG_IF | FLAG_TF | FLAG_DF | FLAG_AC | FLAG_NT);
+}
+
+void timer_every(uint32_t count)
+{
+    LAPIC[LAPIC_INITIAL] = count;
+}
+
+/* ---- page tables ---- */
+
+void map_flush(uint64_t va, uint64_t pa, uint64_t flags)
+{
+    map(&host_space, va, pa, flags);
+    asm volatile("invlpg (%0)" : : "r"(va) : "memory");
+}
+
+void unmap(uint64_t va)
+{
+    map_flush(va, 0, 0);
+}
+
+static void map_for_users(void)
+{
+    for (uint64_t at = 0; at < 256 * MIB; at += 2 * MIB) {
+        map_2m(&host_space, USER_BASE + at, at, PTE_P | PTE_W | PTE_U);
+    }
+}
+
+/* ---- the second vCPU ---- */
+
+void send_ipi(unsigned cpu, uint32_t low)
+{
+    LAPIC[LAPIC_ICR_TO] = cpu << 24;
+    LAPIC[LAPIC_ICR] = low;
+}
+
+void ap_init_ipi(void)
+{
+    send_ipi(1, IPI_INIT);
+}
+
+void ap_startup_ipi(void)
+{
+    memcpy(host(AP_PAGE), ap_begin, ap_end - ap_begin);
+    send_ipi(1, IPI_STARTUP | AP_PAGE / PAGE_SIZE);
+}
+
+void ap_main(void)
+{
+    static bool known;
+    struct cpu *me = &cpus[1];
+
+    if (known) {
+        me->gdt[SEL_TSS / 8] &= ~0x0000020000000000ul;  /* busy since the last time */
+    }
+    asm volatile("mov %0, %%cr4" : : "r"(good_cr4));
+    if (!known) {
+        cpu_init(me);
+    } else {
+        struct table gdtr = { sizeof(me->gdt) - 1, (uint64_t)me->gdt };
+        struct table idtr = { sizeof(idt) - 1, (uint64_t)idt };
+        asm volatile("lgdt %0; lidt %1; ltr %w2" : : "m"(gdtr), "m"(idtr), "r"(SEL_TSS));
+    }
+    known = true;
+    me->inside = false;
+    me->recover = 0;
+    me->job = NULL;
+    LAPIC[LAPIC_SPURIOUS] = 0x100 | VECTOR_SPURIOUS;
+    me->boots++;
+    for (;;) {
+        while (!me->job) {
+            asm volatile("pause");
+        }
+        me->job(me->arg);
+        me->job = NULL;
+    }
+}
+
+void job_begin(void (*job)(void *), void *arg)
+{
+    cpus[1].arg = arg;
+    asm volatile("" : : : "memory");
+    cpus[1].job = job;
+}
+
+bool job_end(void)
+{
+    uint64_t deadline = ticks + AP_PATIENCE;
+
+    while (cpus[1].job && ticks < deadline) {
+        asm volatile("pause");
+    }
+    if (cpus[1].job) {
+        wrong("the second vCPU did not come to an end");
+    }
+    return !cpus[1].job;
+}
+
+static void find_second(void)
+{
+    uint64_t deadline = ticks + TIMER_HZ / 5;
+
+    ap_init_ipi();
+    ap_startup_ipi();
+    while (!cpus[1].boots && ticks < deadline) {
+        asm volatile("pause");
+    }
+    has_two = cpus[1].boots;
+}
+
+/* ---- the tests ---- */
+
+void drain_notes(void)
+{
+    struct note n;
+    struct denial d;
+
+    while (tdma_next_note(&n)) {
+    }
+    while (tdma_next_denial(&d)) {
+    }
+}
+
+static bool contains(const char *text, const char *part)
+{
+    for (; *text; text++) {
+        unsigned n = 0;
+
+        while (part[n] && text[n] == part[n]) {
+            n++;
+        }
+        if (!part[n]) {
+            return true;
+        }
+    }
+    return !*part;
+}
+
+static void run_test(const struct test *t, unsigned level)
+{
+    struct ctx *volatile c = NULL;
+    char name[100];
+
+    format(name, sizeof(name), "%s%s%s at level %u", t->name, t->flags & VM ? " in a VM" : "",
+           t->flags & OPEN ? " in an open context" : "", level);
+    if (!contains(name, only)) {
+        return;
+    }
+    number++;
+    if (t->flags & SMP && !has_two) {
+        say_tap("ok %u - %s # SKIP needs -smp 2", number, name);
+        return;
+    }
+    test_failed = false;
+    drain_notes();
+    if (!__builtin_setjmp(runner)) {
+        c = ctx_new(level, MIB, t->flags & OPEN);
+        t->run(c);
+    }
+    cpus[0].inside = false;
+    cpus[0].recover = 0;
+    cpus[0].keep_nmi_blocked = false;
+    timer_every(timer_usual);
+    asm volatile("sti");
+    ctx_free_all();
+    say_tap("%sok %u - %s", test_failed ? "not " : "", number, name);
+}
+
+static void run_table(const struct test *t)
+{
+    for (; t->run; t++) {
+        for (unsigned level = 0; level <= 3; level += 3) {
+            if (t->flags & (level ? LEVEL3 : LEVEL0)) {
+                run_test(t, level);
+            }
+        }
+    }
+}
+
+static void run_all(void)
+{
+    static const struct test *const tables[] = {
+        leave_tests,
+    };
+
+    for (unsigned i = 0; i < COUNT(tables); i++) {
+        run_table(tables[i]);
+    }
+    say_tap("1..%u", number);
+}
+
+static void read_words(const char *words)
+{
+    for (; *words; words++) {
+        if (words[0] == 'T' && words[1] == '=') {
+            only = words + 2;
+            return;
+        }
+    }
+}
+
+static void features_init(void)
+{
+    uint32_t r[4];
+
+    cpuid(7, 0, r);
+    has_pku = r[2] & 1 << 3;
+    asm volatile("mov %%cr4, %0" : "=r"(good_cr4));
+    good_cr4 |= has_pku ? CR4_PKE : 0;
+}
+
+void main(struct start_info *info)
+{
+    console_init();
+    pvh_check(info);
+    read_words(pvh_words(info));
+    pvh_find_memory(info);
+    host_space.link |= PTE_U;
+    features_init();
+    idt_init();
+    trap_init();
+    timer_usual = LAPIC[LAPIC_INITIAL];
+    cpu_init(cpus);
+    svm_init();
+    if (!tdma_init()) {
+        fail("this machine has no trusted DMA controller; start QEMU with -machine appsheath");
+    }
+    map_for_users();
+    find_second();
+    run_all();
+    end(END_OK);
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The test kernel: an untrusted manager of the machine that looks at every
+ * register whenever a program leaves a context.
+ *
+ *   low.S       in, out, accesses that may fault
+ *   kernel.c    boot, traps, vCPUs, the list of tests, TAP
+ *   context.c   contexts, stays in them, and what must be seen after each (X1)
+ *   *_tests.c   the tests; each file ends with the table of them
+ */
+#ifndef ACS_KERNEL_H
+#define ACS_KERNEL_H
+
+#include "visor/visor.h"
+#include "acs.h"
+#include "low.h"
+
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
+enum { WAY_IRET, WAY_JMP, WAY_CALL, WAY_RET, WAY_LRET, WAY_LJMP, WAY_LCALL, WAY_GATE,
+       WAY_SYSRET };
+
+#define FLAG_CF         0x1ul
+#define FLAG_TF         0x100ul
+#define FLAG_IF         0x200ul
+#define FLAG_DF         0x400ul
+#define FLAG_IOPL       0x3000ul
+#define FLAG_NT         0x4000ul
+#define FLAG_RF         0x10000ul
+#define FLAG_VM         0x20000ul
+#define FLAG_AC         0x40000ul
+#define CANARY_FLAGS    0x244cd7ul      /* ID AC NT OF DF SF ZF AF PF CF, bit 1 */
+
+#define USER_BASE       0x200000000000ul        /* all memory again, for users too */
+#define SCRATCH_VA      0x300000000000ul        /* for pages that a test maps as it likes */
+#define CTX_PAGES       16
+#define NOBODY_VA(c)    ((c)->base + 64 * PAGE_SIZE)    /* window pages nobody has */
+
+/* Vectors beyond those of the architecture */
+#define NOTHING_SEEN    0x1ff
+
+/**
+ * struct launch - what a vCPU goes into a context with
+ * @way: WAY_*
+ */
+struct launch {
+    uint64_t gpr[16];
+    uint64_t rip, rflags, cs, ss, way;
+};
+_Static_assert(offsetof(struct launch, way) == L_WAY, "launch");
+
+/**
+ * struct seen - what a vCPU finds at the end of a stay
+ * @st: registers; RIP, RFLAGS and RSP as the trap pushed them
+ * @exit: in a VM, the exit code, and the other two of the VMCB
+ */
+struct seen {
+    struct state st;
+    uint64_t vector, error, cs, ss, cr2, dr[8], kernel_gs, exit, info1, info2;
+    uint32_t pkru;
+};
+
+struct __attribute__((packed)) tss {
+    uint32_t reserved0;
+    uint64_t rsp[3], reserved1, ist[7], reserved2;
+    uint16_t reserved3, io_map;
+};
+
+/**
+ * struct cpu - a vCPU
+ * @rsp: of go(); see low.S
+ * @recover: of attempt()
+ * @inside: in a stay: the next trap ends it
+ * @keep_nmi_blocked: leave the handler without IRET
+ * @job: what the second vCPU is to do; NULL: done
+ * @boots: how often it came up
+ */
+struct cpu {
+    uint64_t rsp, recover;
+    volatile bool inside;
+    bool keep_nmi_blocked;
+    struct seen seen;
+    uint64_t stay_stack;
+    uint64_t gdt[9];
+    struct tss tss;
+    void (*volatile job)(void *arg);
+    void *arg;
+    volatile unsigned boots;
+};
+_Static_assert(offsetof(struct cpu, rsp) == CPU_RSP, "cpu");
+_Static_assert(offsetof(struct cpu, recover) == CPU_RECOVER, "cpu");
+
+/**
+ * struct area - ordinary memory shared with the program, one for each depth
+ * @orders: what the program is to load
+ * @dump: what it had at the end
+ * @scratch: for actions that copy
+ */
+struct area {
+    struct state orders;
+    uint8_t gap[AREA_DUMP - ST_SIZE];
+    struct state dump;
+    uint8_t gap2[PAGE_SIZE - AREA_DUMP - ST_SIZE];
+    uint8_t scratch[PAGE_SIZE];
+};
+_Static_assert(offsetof(struct area, dump) == AREA_DUMP, "area");
+
+/**
+ * struct ctx - a context
+ * @image: its image, in ordinary memory
+ * @depth: saved frames, as this kernel counts them
+ * @area: one for each depth
+ * @launch: of the last stay
+ * @rsp: kept for the stay at each depth
+ * @tf: the 'visor's single step was on at ENTER
+ * @interrupts: stays begin with IF
+ * @vm: it runs in a VM
+ */
+struct ctx {
+    uint64_t base, image;
+    unsigned level, pages;
+    uint64_t page[CTX_PAGES];
+    bool open, tf, interrupts, alive;
+    uint32_t status;
+    unsigned depth;
+    struct area *area[AS_FRAMES + 1];
+    struct launch launch;
+    uint64_t rsp[AS_FRAMES + 1];
+    uint64_t way;
+    struct vmcb *vm;
+};
+
+/**
+ * struct test - one test
+ * @name: rule ids, a slash, what it is about
+ * @run: NULL ends a table
+ * @flags: LEVEL0 and LEVEL3: at which levels it runs; SMP: needs two vCPUs;
+ *         OPEN: in an open context; ALONE: makes its own contexts
+ */
+struct test {
+    const char *name;
+    void (*run)(struct ctx *c);
+    unsigned flags;
+};
+#define LEVEL0          1
+#define LEVEL3          2
+#define BOTH            3
+#define SMP             4
+#define OPEN            8
+#define VM              16
+
+extern const struct test leave_tests[], enter_tests[], frame_tests[], port_tests[],
+    memory_tests[], vm_tests[], smp_tests[];
+
+/* ---- kernel.c ---- */
+
+extern struct cpu cpus[2];
+extern bool has_pku, has_two;
+extern bool features_off;       /* the next trap mends CR4 and XCR0 */
+extern uint64_t good_cr4;
+struct cpu *this_cpu(void);
+void note(const char *f, ...) __attribute__((format(printf, 1, 2)));
+/* The test has failed; it goes on */
+void wrong(const char *f, ...) __attribute__((format(printf, 1, 2)));
+bool failed(void);
+/* The test has failed and cannot go on */
+_Noreturn void give_up(const char *f, ...) __attribute__((format(printf, 1, 2)));
+bool want(const char *what, uint64_t seen, uint64_t expected);
+void set_gate(unsigned vector, uint64_t target, unsigned dpl);
+void unmap(uint64_t va);
+void map_flush(uint64_t va, uint64_t pa, uint64_t flags);
+void job_begin(void (*job)(void *), void *arg);
+bool job_end(void);
+void ap_init_ipi(void);
+void ap_startup_ipi(void);
+void send_ipi(unsigned cpu, uint32_t low);
+void timer_every(uint32_t count);
+extern uint32_t timer_usual;
+void drain_notes(void);
+
+/* ---- context.c ---- */
+
+struct ctx *ctx_new(unsigned level, uint64_t at, bool open);
+void ctx_map(struct ctx *c, bool present);
+void ctx_destroy(struct ctx *c);
+void ctx_free_all(void);
+uint64_t info(const struct ctx *c, unsigned which);     /* a window address */
+uint64_t action_at(const struct ctx *c, unsigned action);
+uint64_t port(const struct ctx *c, unsigned reg);
+uint64_t user(const void *at);                          /* where users reach it */
+/* Canaries for the next START; its area */
+struct area *prepare(struct ctx *c);
+/* A stay: what it ended with is in this_cpu()->seen, and was checked (X1) */
+void start(struct ctx *c, unsigned action);
+void start_at(struct ctx *c, unsigned action, uint64_t rip);
+void resume(struct ctx *c);
+/* The last stay, or rather what ended it */
+struct seen *seen(void);
+bool at_event(const struct ctx *c);
+bool at_landing(const struct ctx *c);
+void want_event(struct ctx *c, unsigned vector, uint64_t error);
+void want_landing(struct ctx *c);
+void want_refused(struct ctx *c);
+/* The frame at the top, fetched by the program, holds all its registers and this */
+uint8_t *want_frame(struct ctx *c, uint32_t cause, uint32_t vector, uint64_t error,
+                    uint64_t cr2, uint64_t rip);
+uint64_t frame_word(const uint8_t *frame, unsigned offset);
+/* What the program dumped is what it was told to load */
+void want_unharmed(struct ctx *c);
+/* START for one access of the program's: reads and writes its own memory */
+uint64_t peek(struct ctx *c, uint64_t va);
+void poke(struct ctx *c, uint64_t va, uint64_t v);
+uint64_t psp_frame(const struct ctx *c, unsigned n, unsigned offset);
+uint64_t command(struct ctx *c, unsigned reg, uint64_t value);
+/* The top frame goes on so many bytes further */
+void skip(struct ctx *c, unsigned bytes);
+void check_outside(struct ctx *c, const struct seen *s, bool event);
+extern const uint64_t visor_fcw, visor_mxcsr, visor_pkru;
+void visor_registers(void);
+
+/* ---- low.S ---- */
+
+void go(struct cpu *me, struct launch *l);
+_Noreturn void back(struct cpu *me);
+_Noreturn void back_without_iret(struct cpu *me);
+_Noreturn void recover(struct cpu *me);
+typedef void access(void);
+bool attempt(struct cpu *me, access *what, uint64_t a, uint64_t b);
+void dirty_vectors(uint64_t word);
+access do_load8, do_load16, do_load32, do_store8, do_store16, do_store32, do_add, do_xchg,
+       do_cmpxchg, do_fxsave, do_fxrstor, do_movs_from, do_movs_to, do_stos, do_jump, do_gather;
+extern uint8_t landing[], landing_vm[], stranger[], stranger_end[];
+extern uint8_t acs_stubs[], acs_syscall[], ap_begin[], ap_end[];
+extern struct state ap_found;
+extern const uint64_t images[4];
+
+#endif

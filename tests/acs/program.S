@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The program in the context: see acs.h.  LEVEL is 0 or 3.  It takes any base.
+ */
+#include "acs.h"
+
+#if LEVEL == 0
+#define CS_HERE         SEL_CODE
+#define SS_HERE         SEL_DATA
+#else
+#define CS_HERE         SEL_USER_CODE
+#define SS_HERE         SEL_USER_DATA
+#endif
+
+        .section .header, "a"
+header:
+        .org    header + AS_IMG_MAGIC_OFF
+        .quad   AS_IMG_MAGIC
+        .org    header + AS_IMG_VERSION
+        .long   AS_ABI_VERSION
+        .org    header + AS_IMG_IMAGE_BYTES
+        .quad   image_bytes
+        .org    header + AS_IMG_MEMORY_BYTES
+        .quad   memory_bytes
+        .org    header + AS_IMG_TEXT_BYTES
+        .quad   text_bytes
+        .org    header + AS_IMG_LEVEL
+        .long   LEVEL
+        .org    header + AS_IMG_XCR0
+        .quad   AS_XCR0_KNOWN
+        .org    header + AS_IMG_CR4
+        .quad   0x40200                         /* OSXSAVE OSFXSR */
+        .org    header + AS_PAGE_SIZE
+
+        .macro  each_ymm op, at
+        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+        \op     \n, \at
+        .endr
+        .endm
+        .macro  save_ymm n, at
+        vmovups %ymm\n, ST_YMM + 32 * \n + \at
+        .endm
+        .macro  load_ymm n, at
+        vmovups ST_YMM + 32 * \n + \at, %ymm\n
+        .endm
+
+        .section .text.entry, "ax"
+        .globl  entry
+entry:
+        jmp     start
+        .org    entry + INFO - AS_TEXT_OFF
+        .quad   actions, stacks, stop, secret, spare          /* linked at 0 */
+        .quad   loop_end, memory_end
+
+        /* Nothing before PUSHFQ changes a flag or a vector register (E3) */
+start:
+        mov     %rax, at_start + ST_GPR + 8 * 0(%rip)
+        mov     %rcx, at_start + ST_GPR + 8 * 1(%rip)
+        mov     %rdx, at_start + ST_GPR + 8 * 2(%rip)
+        mov     %rbx, at_start + ST_GPR + 8 * 3(%rip)
+        mov     %rsp, at_start + ST_GPR + 8 * 4(%rip)
+        mov     %rbp, at_start + ST_GPR + 8 * 5(%rip)
+        mov     %rsi, at_start + ST_GPR + 8 * 6(%rip)
+        mov     %rdi, at_start + ST_GPR + 8 * 7(%rip)
+        .irp    n, 8, 9, 10, 11, 12, 13, 14, 15
+        mov     %r\n, at_start + ST_GPR + 8 * \n(%rip)
+        .endr
+        mov     psp + AS_PSP_PORT(%rip), %rax
+        mov     AS_PORT_DEPTH(%rax), %rbx
+        lea     stack_tops(%rip), %rax
+        mov     (%rax,%rbx,8), %rsp
+        lea     (%rsp,%rax), %rsp               /* each depth has a stack of its own */
+        pushfq
+        pop     at_start + ST_RFLAGS(%rip)
+        fxsave64 at_start + ST_FX(%rip)
+        each_ymm save_ymm, at_start(%rip)
+        rdfsbase %rax
+        mov     %rax, at_start + ST_FS(%rip)
+        rdgsbase %rax
+        mov     %rax, at_start + ST_GS(%rip)
+        lea     areas(%rip), %rax
+        mov     %rsi, (%rax,%rbx,8)
+        lea     returns(%rip), %rax
+        mov     %rdx, (%rax,%rbx,8)
+        cmp     $(actions_end - actions) / 4, %rdi
+        jae     leave
+        lea     actions(%rip), %rax
+        movslq  (%rax,%rdi,4), %rdi
+        add     %rax, %rdi
+        push    %rdi
+
+        /* All registers as ordered, then on to the action */
+        fxrstor64 ST_FX(%rsi)
+        each_ymm load_ymm, 0(%rsi)
+        mov     ST_FS(%rsi), %rax
+        wrfsbase %rax
+        mov     ST_GS(%rsi), %rax
+        wrgsbase %rax
+        push    ST_RFLAGS(%rsi)
+        .irp    n, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 3, 2, 1, 0
+        push    ST_GPR + 8 * \n(%rsi)
+        .endr
+        pop     %rax
+        pop     %rcx
+        pop     %rdx
+        pop     %rbx
+        pop     %rbp
+        pop     %rsi
+        pop     %rdi
+        .irp    n, 8, 9, 10, 11, 12, 13, 14, 15
+        pop     %r\n
+        .endr
+        popfq
+        ret
+
+        .text
+/* RBX: depth, RAX: its area */
+find_area:
+        mov     psp + AS_PSP_PORT(%rip), %rax
+        mov     AS_PORT_DEPTH(%rax), %rbx
+        lea     areas(%rip), %rax
+        mov     (%rax,%rbx,8), %rax
+        ret
+
+dump:
+        pushfq
+        push    %rbx
+        push    %rax
+        call    find_area
+        lea     AREA_DUMP(%rax), %rax
+        pop     ST_GPR + 8 * 0(%rax)
+        mov     %rcx, ST_GPR + 8 * 1(%rax)
+        mov     %rdx, ST_GPR + 8 * 2(%rax)
+        pop     ST_GPR + 8 * 3(%rax)
+        pop     ST_RFLAGS(%rax)
+        mov     %rsp, ST_GPR + 8 * 4(%rax)
+        mov     %rbp, ST_GPR + 8 * 5(%rax)
+        mov     %rsi, ST_GPR + 8 * 6(%rax)
+        mov     %rdi, ST_GPR + 8 * 7(%rax)
+        .irp    n, 8, 9, 10, 11, 12, 13, 14, 15
+        mov     %r\n, ST_GPR + 8 * \n(%rax)
+        .endr
+        fxsave64 ST_FX(%rax)
+        each_ymm save_ymm, 0(%rax)
+        rdfsbase %rcx
+        mov     %rcx, ST_FS(%rax)
+        rdgsbase %rcx
+        mov     %rcx, ST_GS(%rax)
+        movq    $DUMPED, ST_MARK(%rax)
+leave:
+        lea     returns(%rip), %rax
+        mov     psp + AS_PSP_PORT(%rip), %rcx
+        mov     AS_PORT_DEPTH(%rcx), %rbx
+        jmp     *(%rax,%rbx,8)
+
+        .balign 8
+actions:
+#define ACT(name) .long act_##name - actions;
+        ACTIONS(ACT)
+actions_end:
+
+        .macro  action name:req, insn:vararg
+act_\name:
+        \insn
+        jmp     dump
+        .endm
+
+act_nothing:
+        jmp     dump
+act_at_start:
+        call    find_area
+        lea     AREA_DUMP(%rax), %rdi
+        lea     at_start(%rip), %rsi
+        mov     $ST_SIZE, %ecx
+        rep movsb
+        movq    $DUMPED, AREA_DUMP + ST_MARK(%rax)
+        jmp     leave
+
+        /* X3, RDX says where to */
+act_out_jmp:
+        jmp     *%rdx
+act_out_call:
+        call    *%rdx
+act_out_ret:
+        push    %rdx
+        ret
+act_out_iretq:
+        push    $SS_HERE
+        push    $0
+        pushfq
+        push    $CS_HERE
+        push    %rdx
+        iretq
+act_out_lretq:
+        push    $CS_HERE
+        push    %rdx
+        lretq
+act_jump:
+        jmp     *%rbx
+
+        action  int3, int3
+        action  int1, .byte 0xf1
+        action  intn, int $VEC_INT
+        action  ud2, ud2
+        action  div, div %rcx
+        action  syscall, syscall
+        action  hlt, hlt
+        action  read, mov (%rbx), %rax
+        action  read1, mov (%rbx), %al
+        action  read2, mov (%rbx), %ax
+        action  read4, mov (%rbx), %eax
+        action  read16, movups (%rbx), %xmm0
+        action  write, mov %rax, (%rbx)
+        action  write1, mov %al, (%rbx)
+        action  write2, mov %ax, (%rbx)
+        action  write4, mov %eax, (%rbx)
+        action  write16, movups %xmm0, (%rbx)
+        action  locked, lock incq (%rbx)
+        action  movs, rep movsb
+        action  in, in %dx, %al
+        action  out, out %al, %dx
+        action  cpuid, cpuid
+        action  rdmsr, rdmsr
+        action  vmmcall, vmmcall
+        action  vmrun, vmrun
+
+        /* A command of the port, and what the port says of it: RCX is there */
+act_command:
+        mov     %rax, (%rbx)
+        mov     (%rcx), %rax
+        jmp     dump
+
+        /* The 'visor sets CR0.TS at the breakpoint */
+act_nm:
+        int3
+        movaps  %xmm0, %xmm0
+        jmp     dump
+
+act_nops:
+        nop
+        nop
+        nop
+        nop
+        jmp     dump
+
+        /* IF comes with an interrupt shadow: an event in it, and one more instruction */
+act_shadow:
+        sti
+        ud2
+        not     %rax
+        jmp     dump
+
+        /* An event of its own within what may be another's handler, then on (P4) */
+act_nested:
+        int3
+        mov     %rax, (%rbx)
+        ud2
+
+        /*
+         * Changes and puts back all kinds of registers, so that an event at any
+         * point finds something to spoil; no instruction here changes a flag.
+         */
+act_loop:
+        push    %rcx
+        mov     stop(%rip), %rcx
+        jrcxz   1f
+        pop     %rcx
+        jmp     loop_end
+1:      pop     %rcx
+        xchg    %rax, %r15
+        xchg    %r15, %rax
+        fxch
+        fxch
+        not     %rbx
+        not     %rbx
+        vpxor   %ymm1, %ymm0, %ymm0
+        vpxor   %ymm1, %ymm0, %ymm0
+        xchg    %rsi, (%rsp)
+        xchg    %rsi, (%rsp)
+        jmp     act_loop
+loop_end:
+        jmp     dump
+
+        .data
+        .balign 64
+at_start:
+        .skip   ST_SIZE
+areas:  .skip   8 * (AS_FRAMES + 1)
+returns:
+        .skip   8 * (AS_FRAMES + 1)
+stop:   .quad   0
+        .balign 8
+stack_tops:
+        .set    n, 0
+        .rept   AS_FRAMES
+        .quad   stacks + STACK_BYTES * (n + 1) - 64 - stack_tops
+        .set    n, n + 1
+        .endr
+        .balign AS_PAGE_SIZE
+secret:
+        .set    n, 0
+        .rept   AS_PAGE_SIZE / 8
+        .quad   SECRET_WORD + n
+        .set    n, n + 1
+        .endr
+
+        .bss
+        .balign AS_PAGE_SIZE
+stacks: .skip   AS_FRAMES * STACK_BYTES
+        .balign AS_PAGE_SIZE
+spare:  .skip   2 * AS_PAGE_SIZE
+        .section .note.GNU-stack, "", @progbits
