@@ -172,9 +172,11 @@ static bool zero_one(Zeroing *z, uint64_t i)
 static int zero_thread(void *opaque)
 {
     Zeroing *z = opaque;
+    uint64_t i = 0;
 
     synchronize_rcu();
-    for (uint64_t i = 0; i < z->count && zero_one(z, i); i++) {
+    while (i < z->count && zero_one(z, i)) {
+        i++;
     }
     return 0;
 }
@@ -269,7 +271,7 @@ static void key_event(void *opaque, uint16_t code, bool down)
     }
     as_store32(entry, seq);
     as_store32(entry + 4, code | (uint32_t)down << 16);
-    smp_wmb();
+    smp_wmb();          /* the program sees the entry before its number */
     as_store32(channel_at(ch, AS_RING_PRODUCED), ++ch->produced);
     raise_irq(s, AS_IRQ_INPUT);                                 /* T5 */
 }
