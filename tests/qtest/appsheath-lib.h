@@ -486,14 +486,23 @@ static inline uint64_t log_info(unsigned rule, unsigned master, unsigned kind)
            (uint64_t)kind << AS_LOG_KIND_SHIFT;
 }
 
-/* The first record is a device's access to this page; it is dropped */
-static inline void check_log(Sheath *s, uint64_t page, unsigned kind)
+/* The first record is this access to this page; it is dropped */
+static inline void check_first(Sheath *s, uint64_t page, unsigned master,
+                               unsigned kind)
 {
     g_assert_cmpuint(reg32(s, AS_REG_LOG_COUNT), >, 0);
     g_assert_cmphex(reg64(s, AS_REG_LOG_PAGE), ==, page);
     g_assert_cmphex(reg64(s, AS_REG_LOG_INFO), ==,
-                    log_info(AS_RULE('A', 2), AS_MASTER_DEVICE, kind));
+                    log_info(AS_RULE('A', 2), master, kind));
     set32(s, AS_REG_LOG_POP, 0);
+}
+
+/* ... and so are the others: a transfer is many accesses */
+static inline void check_log(Sheath *s, uint64_t page, unsigned master,
+                             unsigned kind)
+{
+    check_first(s, page, master, kind);
+    empty_log(s);
 }
 
 /* ------------------------------------------------------------------ */
