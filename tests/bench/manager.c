@@ -24,7 +24,8 @@
 #define SINGLES         32              /* ALLOCs of one page */
 #define WORDS           (1 << 20)
 #define TOUCHES         (1 << 17)
-#define TRIES           4
+#define TRIES           3
+#define WARM_MS         30
 #define FILLS           (1 << 14)
 #define FLUSHES         8               /* from QEMU's smallest TLB to one of 64 MiB */
 #define SHRINK_MS       250
@@ -136,8 +137,17 @@ static void settle_small(void)
     }
 }
 
-/* Steady state: nothing is flushed, everything has been used.  The best of a few:
- * new code is often slow for its first milliseconds, on ordinary memory too. */
+/* New code is slow for its first milliseconds, in ordinary memory too */
+static void warm_up(const struct place *at)
+{
+    for (unsigned loop = LOOP_WORDS; loop <= LOOP_RANDOM; loop++) {
+        for (uint64_t start = now(); now() - start < khz * WARM_MS; ) {
+            run_loop(loop, at, 64 * 1024, loop == LOOP_RANDOM ? TOUCHES : 64);
+        }
+    }
+}
+
+/* Nothing is flushed, everything has been used; the best of a few */
 static void measure_steady(const char *what, unsigned loop, const struct place *at,
                            uint64_t bytes, uint64_t passes, uint64_t count)
 {
@@ -179,6 +189,9 @@ static void measure_memory(const struct place *places, unsigned count, unsigned 
 {
     static const uint64_t sizes[] = { 64 * 1024, MIB, 8 * MIB, LARGEST };
 
+    for (unsigned p = 0; p < count; p++) {
+        warm_up(&places[p]);
+    }
     for (unsigned i = 0; i < COUNT(sizes); i++) {
         for (unsigned p = 0; p < count; p++) {
             measure_place(&places[repeat & 1 ? count - 1 - p : p], sizes[i]);
