@@ -359,14 +359,14 @@ static void test_busy_alloc(void)
 static void test_map_protected(void)
 {
     Image im;
-    Sheath *s = start_with_context(&im, "-blockdev null-co,node-name=d,size=1048576,"
-                                   "read-zeroes=on "
+    Sheath *s = start_with_context(&im, "-blockdev null-co,node-name=d,"
+                                   "size=1048576,read-zeroes=on "
                                    "-device ide-hd,bus=ide.0,drive=d");
     Ahci a = ahci_start(s);
 
     ahci_map(&a, im.pages[1], im.pages[3]);
     g_assert_cmpuint(qom_number(s, ARBITER, "pinned-pages"), ==, 0);
-    qpci_io_writel(a.dev, a.bar, 0x12c, 1);     /* reset the link: a FIS comes */
+    qpci_io_writel(a.dev, a.bar, 0x12c, 1);     /* reset the link: a FIS */
     qpci_io_writel(a.dev, a.bar, 0x12c, 0);
     qpci_io_writel(a.dev, a.bar, 0x138, 1);     /* ... and command 0 */
     ahci_unmap(&a);

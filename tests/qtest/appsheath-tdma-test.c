@@ -750,7 +750,7 @@ static void test_query_short(void)
 /* ------------------------------------------------------------------ */
 
 #define NEW     (BASE + 16 * MiB)       /* a free base */
-#define OLD     1                       /* seed of the image that has a context */
+#define OLD     1                       /* seed of the image at BASE */
 
 /* One thing wrong with a request */
 typedef struct Fault {
