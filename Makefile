@@ -16,7 +16,7 @@ QEMU := build/bin/qemu-system-x86_64
 DEMO = $(PYTHON) demo/walkthrough.py
 
 .PHONY: all help build emulator tools guest demo demo-vnc check check-unit check-qtest check-tools check-functional \
-	check-base check-asan bench docs install upstream-check clean distclean
+	check-acs check-base check-asan bench docs install upstream-check clean distclean
 
 all: build
 
@@ -26,8 +26,8 @@ help:
 	@echo '  make build             the emulator, the tools and the guests (the default)'
 	@echo '  make demo              the walkthrough, from power-on to the last refusal'
 	@echo '  make demo-vnc          the same machine kept running, with two VNC displays'
-	@echo '  make check             all tests; check-base, check-unit, check-qtest, check-tools'
-	@echo '                         and check-functional run some of them'
+	@echo '  make check             all tests; check-base, check-unit, check-qtest, check-tools,'
+	@echo '                         check-acs (T=NAME) and check-functional run some of them'
 	@echo '  make check-asan        qtests and demo on a build with sanitizers'
 	@echo '  make bench             what protected memory costs'
 	@echo '  make docs              the documents as HTML, in build/docs'
@@ -70,10 +70,11 @@ demo-vnc: build
 # Tests: tests/run knows the suites, their programs and how long each may take
 build/tests/.built: FORCE | build/config
 	@$(MAKE) -s --no-print-directory -C tests/unit
+	@$(MAKE) -s --no-print-directory -C tests/acs
 FORCE:
 
 check: build build/tests/.built
-	@tests/run base upstream unit tools qtest functional
+	@tests/run base upstream unit tools qtest acs functional
 check-base:
 	@tests/run base
 check-unit: build/tests/.built
@@ -82,6 +83,9 @@ check-qtest: emulator
 	@tests/run qtest
 check-tools: tools
 	@tests/run tools
+# T=NAME: only tests with that in their name; SMP=, ACCEL=: one run, on so many vCPUs, with this -accel
+check-acs: build build/tests/.built
+	@tests/run -- tests/acs/run.py $(if $(T),T=$(T)) $(if $(SMP),--smp $(SMP)) $(if $(ACCEL),--accel $(ACCEL))
 check-functional: build
 	@tests/run functional
 

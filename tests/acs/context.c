@@ -156,7 +156,40 @@ void ctx_free_all(void)
 
 /* ---- what the vCPU has before a stay ---- */
 
-void visor_registers(void)
+bool visor_ts;
+uint64_t visor_break, visor_watch;
+
+/* Four breakpoints where nobody goes, or where a test wants one */
+static uint64_t visor_dr(unsigned i)
+{
+    return i == 0 && visor_break ? visor_break :
+           i == 1 && visor_watch ? visor_watch : VISOR_DR + 0x10 * i;
+}
+
+static uint64_t visor_dr7(void)
+{
+    return VISOR_DR7 | (visor_watch ? 0xf00000 : 0);    /* reads and writes, 4 bytes */
+}
+
+static void visor_debug(void)
+{
+    asm volatile("mov %0, %%dr6" : : "r"(0xffff0ff0ul));
+    asm volatile("mov %0, %%dr0" : : "r"(visor_dr(0)));
+    asm volatile("mov %0, %%dr1" : : "r"(visor_dr(1)));
+    asm volatile("mov %0, %%dr2" : : "r"(visor_dr(2)));
+    asm volatile("mov %0, %%dr3" : : "r"(visor_dr(3)));
+    asm volatile("mov %0, %%dr7" : : "r"(visor_dr7()));
+}
+
+static void set_ts(void)
+{
+    uint64_t cr0;
+
+    asm volatile("mov %%cr0, %0" : "=r"(cr0));
+    asm volatile("mov %0, %%cr0" : : "r"(cr0 | 8));
+}
+
+static void visor_registers(void)
 {
     uint16_t fcw = VISOR_FCW;
     uint32_t mxcsr = VISOR_MXCSR;
@@ -169,11 +202,10 @@ void visor_registers(void)
     if (has_pku) {
         asm volatile("wrpkru" : : "a"(VISOR_PKRU), "c"(0), "d"(0));
     }
-    asm volatile("mov %0, %%dr0" : : "r"(VISOR_DR));
-    asm volatile("mov %0, %%dr1" : : "r"(VISOR_DR + 0x10));
-    asm volatile("mov %0, %%dr2" : : "r"(VISOR_DR + 0x20));
-    asm volatile("mov %0, %%dr3" : : "r"(VISOR_DR + 0x30));
-    asm volatile("mov %0, %%dr7" : : "r"((uint64_t)VISOR_DR7));
+    visor_debug();
+    if (visor_ts) {
+        set_ts();
+    }
 }
 
 static void canary_fx(uint8_t *fx, unsigned depth)
@@ -317,7 +349,7 @@ static void stay_in_vm(struct ctx *c)
     v->fs.base = VISOR_FS;
     v->gs.base = VISOR_GS;
     v->kernel_gs_base = VISOR_KERNEL_GS;
-    v->dr7 = VISOR_DR7;
+    v->dr7 = visor_dr7();
     v->cr2 = GARBAGE;
     v->exit_info_1 = v->exit_info_2 = GARBAGE;
     svm_run((uint64_t)v, &regs);
@@ -325,7 +357,7 @@ static void stay_in_vm(struct ctx *c)
     memcpy(s->st.fx, fpu.fx, sizeof(fpu.fx));
     record_exit(s, v, &regs);
     for (unsigned i = 0; i < 4; i++) {
-        s->dr[i] = VISOR_DR + 0x10 * i;
+        s->dr[i] = visor_dr(i);
     }
     s->pkru = VISOR_PKRU;
 }
@@ -384,15 +416,16 @@ static void check_system(const struct seen *s)
     want("X1: FS base outside", s->st.fs, VISOR_FS);
     want("X1: GS base outside", s->st.gs, VISOR_GS);
     want("X1: kernel GS base outside", s->kernel_gs, VISOR_KERNEL_GS);
-    want("X1: DR0 outside", s->dr[0], VISOR_DR);
-    want("X1: DR3 outside", s->dr[3], VISOR_DR + 0x30);
-    want("X1: DR7 outside", s->dr[7], VISOR_DR7);
+    for (unsigned i = 0; i < 4; i++) {
+        want("X1: DR0 to DR3 outside", s->dr[i], visor_dr(i));
+    }
+    want("X1: DR7 outside", s->dr[7], visor_dr7());
     want("X1: PKRU outside", s->pkru, has_pku ? VISOR_PKRU : s->pkru);
 }
 
 static void check_outside_flags(const struct ctx *c, const struct seen *s)
 {
-    uint64_t live = c->launch.rflags & FLAG_IF;
+    uint64_t live = (c->launch.rflags & FLAG_IF) | (c->live_if ? FLAG_IF : 0);
 
     if (s->vector == VEC_SYSCALL) {
         live = 0;                       /* SFMASK */
@@ -403,9 +436,8 @@ static void check_outside_flags(const struct ctx *c, const struct seen *s)
     want("X1: RFLAGS outside", s->st.rflags & ~FLAG_RF, 2 | live);
 }
 
-void check_outside(struct ctx *c, const struct seen *s, bool event)
+void check_outside(struct ctx *c, const struct seen *s)
 {
-    (void)event;
     check_gprs(c, s);
     check_vectors(s);
     check_system(s);
@@ -457,10 +489,10 @@ static void stay(struct ctx *c)
     } while (before_enter(c, s));
     at = s->vector == VEC_SYSCALL ? s->st.gpr[RCX] : s->st.rip;
     if (c->depth < AS_FRAMES && at == resume_point(c, c->depth)) {
-        check_outside(c, s, true);
+        check_outside(c, s);
         c->depth++;
     } else if (at_landing(c)) {
-        check_outside(c, s, false);
+        check_outside(c, s);
     }
 }
 

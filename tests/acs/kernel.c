@@ -50,9 +50,10 @@ struct cpu cpus[2];
 bool has_pku, has_two, features_off;
 uint64_t good_cr4;
 uint32_t timer_usual;
+uint64_t tsc_of_tick;
 static struct gate idt[VECTORS];
 static const char *only = "";           /* T=: part of the names wanted */
-static bool test_failed;
+static bool test_failed, running;
 static void *runner[5];
 static unsigned number;
 
@@ -114,6 +115,9 @@ _Noreturn void give_up(const char *f, ...)
         for (;;) {
             asm volatile("cli; hlt");
         }
+    }
+    if (!running) {
+        end(END_FAILED);
     }
     __builtin_longjmp(runner, 1);
 }
@@ -206,6 +210,8 @@ void acs_trap(struct frame *f, const struct state *st)
     }
     if (from_apic(f->vector) && me == cpus) {
         trap(f);
+    } else if (from_apic(f->vector)) {
+        LAPIC[LAPIC_EOI] = 0;           /* a job */
     } else if (me->recover) {
         record(&me->seen, f, st);
         recover(me);
@@ -325,7 +331,7 @@ void ap_main(void)
     me->boots++;
     for (;;) {
         while (!me->job) {
-            asm volatile("pause");
+            asm volatile("sti; hlt; cli" : : : "memory");
         }
         me->job(me->arg);
         me->job = NULL;
@@ -337,6 +343,7 @@ void job_begin(void (*job)(void *), void *arg)
     cpus[1].arg = arg;
     asm volatile("" : : : "memory");
     cpus[1].job = job;
+    send_ipi(1, VECTOR_TEST);
 }
 
 bool job_end(void)
@@ -410,9 +417,13 @@ static void run_test(const struct test *t, unsigned level)
     test_failed = false;
     drain_notes();
     if (!__builtin_setjmp(runner)) {
+        running = true;
         c = ctx_new(level, MIB, t->flags & OPEN);
         t->run(c);
     }
+    running = false;
+    visor_ts = false;
+    visor_break = visor_watch = 0;
     cpus[0].inside = false;
     cpus[0].recover = 0;
     cpus[0].keep_nmi_blocked = false;
@@ -455,6 +466,20 @@ static void read_words(const char *words)
     }
 }
 
+static void measure_tick(void)
+{
+    uint64_t from = ticks, began;
+
+    while (ticks == from) {
+        wait_for_interrupt();
+    }
+    began = tsc();
+    for (from = ticks; ticks == from;) {
+        wait_for_interrupt();
+    }
+    tsc_of_tick = tsc() - began;
+}
+
 static void features_init(void)
 {
     uint32_t r[4];
@@ -482,6 +507,7 @@ void main(struct start_info *info)
         fail("this machine has no trusted DMA controller; start QEMU with -machine appsheath");
     }
     map_for_users();
+    measure_tick();
     find_second();
     run_all();
     end(END_OK);

@@ -35,7 +35,7 @@ enum { WAY_IRET, WAY_JMP, WAY_CALL, WAY_RET, WAY_LRET, WAY_LJMP, WAY_LCALL, WAY_
 #define CTX_PAGES       16
 #define NOBODY_VA(c)    ((c)->base + 64 * PAGE_SIZE)    /* window pages nobody has */
 
-/* Vectors beyond those of the architecture */
+#define VECTOR_TEST     0x40    /* an IPI */
 #define NOTHING_SEEN    0x1ff
 
 /**
@@ -113,13 +113,14 @@ _Static_assert(offsetof(struct area, dump) == AREA_DUMP, "area");
  * @rsp: kept for the stay at each depth
  * @tf: the 'visor's single step was on at ENTER
  * @interrupts: stays begin with IF
+ * @live_if: the program itself has set IF
  * @vm: it runs in a VM
  */
 struct ctx {
     uint64_t base, image;
     unsigned level, pages;
     uint64_t page[CTX_PAGES];
-    bool open, tf, interrupts, alive;
+    bool open, tf, interrupts, live_if, alive;
     uint32_t status;
     unsigned depth;
     struct area *area[AS_FRAMES + 1];
@@ -176,6 +177,14 @@ void send_ipi(unsigned cpu, uint32_t low);
 void timer_every(uint32_t count);
 extern uint32_t timer_usual;
 void drain_notes(void);
+extern uint64_t tsc_of_tick;
+static inline uint64_t tsc(void)
+{
+    uint32_t low, high;
+
+    asm volatile("rdtsc" : "=a"(low), "=d"(high));
+    return low | (uint64_t)high << 32;
+}
 
 /* ---- context.c ---- */
 
@@ -213,9 +222,10 @@ uint64_t psp_frame(const struct ctx *c, unsigned n, unsigned offset);
 uint64_t command(struct ctx *c, unsigned reg, uint64_t value);
 /* The top frame goes on so many bytes further */
 void skip(struct ctx *c, unsigned bytes);
-void check_outside(struct ctx *c, const struct seen *s, bool event);
-extern const uint64_t visor_fcw, visor_mxcsr, visor_pkru;
-void visor_registers(void);
+void check_outside(struct ctx *c, const struct seen *s);
+/* The 'visor's CR0.TS, a breakpoint and a watchpoint for the next stays, if not 0 */
+extern bool visor_ts;
+extern uint64_t visor_break, visor_watch;
 
 /* ---- low.S ---- */
 
