@@ -269,7 +269,7 @@ void arbiter_wire(AppSheathArbiter *s, MemoryRegion *ram, uint64_t below_4g,
     s->ram = ram;
     s->below_4g = below_4g;
     s->above_4g = above_4g;
-    s->reserved_below_4g = MIN(reserved, below_4g - MiB);
+    s->reserved_below_4g = reserved;
 }
 
 static bool window_is_good(const AppSheathArbiter *s, Error **errp)

@@ -4,7 +4,6 @@
  */
 #include "qemu/osdep.h"
 #include "hw/qdev-properties.h"
-#include "migration/vmstate.h"
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "qemu/cutils.h"
@@ -560,11 +559,6 @@ static void kbd_unrealize(DeviceState *dev)
     the_kbd = NULL;
 }
 
-static const VMStateDescription vmstate_kbd = {
-    .name = TYPE_APPSHEATH_KBD,
-    .unmigratable = 1,
-};
-
 static const Property kbd_properties[] = {
     DEFINE_PROP_UINT32("lcd-guard", AppSheathKbd, guard_ms, 500),
 };
@@ -575,7 +569,6 @@ static void kbd_class_init(ObjectClass *klass, void *data)
 
     dc->desc = "AppSheath keyboard with LCD";
     dc->hotpluggable = false;
-    dc->vmsd = &vmstate_kbd;
     dc->realize = kbd_realize;
     dc->unrealize = kbd_unrealize;
     device_class_set_legacy_reset(dc, kbd_reset);

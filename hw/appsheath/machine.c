@@ -80,12 +80,25 @@ static uint64_t smram_reserve(const PCMachineState *pcms)
     return MAX(ext, 8) * MiB;
 }
 
+/* What cannot be protected is there first: something must be left (A5) */
+static void check_memory(const X86MachineState *x86ms, uint64_t reserved)
+{
+    if (x86ms->below_4g_mem_size <= MiB + reserved) {
+        error_report("-machine appsheath needs more than %" PRIu64 " MiB of "
+                     "memory: that much of it cannot be protected (A5). Use "
+                     "-m 64M or more.", 1 + reserved / MiB);
+        exit(EXIT_FAILURE);
+    }
+}
+
 static void make_arbiter(AppSheathMachine *s)
 {
     X86MachineState *x86ms = X86_MACHINE(s);
+    uint64_t reserved = smram_reserve(PC_MACHINE(s));
 
+    check_memory(x86ms, reserved);
     arbiter_wire(s->arbiter, MACHINE(s)->ram, x86ms->below_4g_mem_size,
-                 x86ms->above_4g_mem_size, smram_reserve(PC_MACHINE(s)));
+                 x86ms->above_4g_mem_size, reserved);
     qdev_realize(DEVICE(s->arbiter), NULL, &error_fatal);
     object_unref(OBJECT(s->arbiter));
 }
