@@ -7,7 +7,7 @@ DESTDIR ?=
 INSTALL ?= install
 
 # What make rebuilds the emulator for is ninja's business; here only what it is grafted from
-GRAFTED := $(wildcard upstream/inserts/* tests/qtest/*) scripts/graft.py
+GRAFTED := upstream/inserts tests/qtest $(wildcard upstream/inserts/* tests/qtest/*) scripts/graft.py
 NINJA := scripts/ninja.sh
 qtest_targets = $(patsubst %.c,%,$(wildcard tests/qtest/*-test.c))
 guest_dirs := $(patsubst %/Makefile,%,$(wildcard guest/Makefile))
