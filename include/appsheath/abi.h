@@ -314,7 +314,7 @@ struct as_page_info {
 #define AS_CAUSE_INTERRUPT      1       /* external interrupt; its vector is the 'visor's business */
 #define AS_CAUSE_NMI            2
 #define AS_CAUSE_EXCEPTION      3       /* VECTOR, ERROR, CR2 */
-#define AS_CAUSE_SOFTWARE       4       /* INT n, INT3, INTO, INT1: VECTOR */
+#define AS_CAUSE_SOFTWARE       4       /* INT n, INT3: VECTOR; INT1 is a #DB exception, as in the architecture */
 #define AS_CAUSE_SYSCALL        5
 #define AS_CAUSE_VMEXIT         6       /* EXIT_CODE, EXIT_INFO */
 #define AS_CAUSE_SMI            7

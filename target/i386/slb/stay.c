@@ -325,6 +325,23 @@ static void push_frame(AppSheathSlb *s, AsRegs *r)
     as_store64(s->psp + AS_PSP_DEPTH, c->depth + 1);
 }
 
+/* Of other events, s->fault may still hold the address of an earlier access */
+static bool has_address(const AsRegs *r)
+{
+    switch (r->cause) {
+    case AS_CAUSE_WINDOW:
+    case AS_CAUSE_FORM:
+        return true;
+    case AS_CAUSE_EXCEPTION:
+        return r->vector == EXCP0E_PAGE;
+    case AS_CAUSE_VMEXIT:
+        return r->exit_code == SVM_EXIT_EXCP_BASE + EXCP0E_PAGE ||
+               r->exit_code == SVM_EXIT_NPF;
+    default:
+        return false;
+    }
+}
+
 void slb_event(AppSheathSlb *s, uint32_t cause, uint32_t vector, uint64_t error,
                uint64_t rip, uint64_t exit_code, uint64_t exit_info)
 {
@@ -333,12 +350,15 @@ void slb_event(AppSheathSlb *s, uint32_t cause, uint32_t vector, uint64_t error,
     uint64_t resume = as_resume_point(c, c->depth);
     AsRegs r = {
         .rip = rip, .cause = cause, .vector = vector, .error = error,
-        .cr2 = s->fault.cr2, .exit_code = exit_code, .exit_info = exit_info,
+        .exit_code = exit_code, .exit_info = exit_info,
     };
 
     if (s->fault.cause) {
         r.cause = s->fault.cause;
         r.error = s->fault.error;
+    }
+    if (has_address(&r)) {
+        r.cr2 = s->fault.cr2;
     }
     if (c->depth >= AS_FRAMES) {
         slb_kill(s);                                            /* X4 */
