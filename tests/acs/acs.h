@@ -45,7 +45,7 @@
     X(int3) X(int1) X(intn) X(ud2) X(div) X(nm) X(syscall) X(hlt) X(loop) X(jump) \
     X(read) X(write) X(read1) X(read2) X(read4) X(read16) X(write1) X(write2) X(write4) \
     X(write16) X(locked) X(movs) X(command) X(in) X(out) X(cpuid) X(rdmsr) X(vmmcall) \
-    X(vmrun) X(nops) X(shadow) X(nested)
+    X(vmrun) X(nops) X(shadow) X(traps)
 
 /* Selectors; the layout is SYSRET's */
 #define SEL_CODE        0x08

@@ -16,7 +16,7 @@
 #define FX_FCW          0
 #define FX_FSW          2
 #define FX_FTW          4
-#define FX_FOP          6
+#define FX_FIP          8
 #define FX_MXCSR        24
 #define FX_ST           32
 #define FX_XMM          160
@@ -156,7 +156,7 @@ void ctx_free_all(void)
 
 /* ---- what the vCPU has before a stay ---- */
 
-bool visor_ts;
+bool visor_ts, visor_plain;
 uint64_t visor_break, visor_watch;
 
 /* Four breakpoints where nobody goes, or where a test wants one */
@@ -195,8 +195,11 @@ static void visor_registers(void)
     uint32_t mxcsr = VISOR_MXCSR;
 
     asm volatile("fninit");
-    dirty_vectors(GARBAGE);
-    asm volatile("fldcw %0; ldmxcsr %1" : : "m"(fcw), "m"(mxcsr));
+    if (!visor_plain) {
+        dirty_vectors(GARBAGE);
+        asm volatile("ldmxcsr %0" : : "m"(mxcsr));
+    }
+    asm volatile("fldcw %0" : : "m"(fcw));
     asm volatile("wrfsbase %0; wrgsbase %1" : : "r"(VISOR_FS), "r"(VISOR_GS));
     wrmsr(MSR_KERNEL_GS, VISOR_KERNEL_GS);
     if (has_pku) {
@@ -255,7 +258,7 @@ struct seen *seen(void)
     return &this_cpu()->seen;
 }
 
-static uint64_t resume_point(const struct ctx *c, unsigned n)
+uint64_t resume_point(const struct ctx *c, unsigned n)
 {
     return c->base + AS_RESUME_OFF + AS_RESUME_STEP * n;
 }
@@ -268,7 +271,8 @@ static uint64_t landing_of(const struct ctx *c)
 static void prepare_launch(struct ctx *c, uint64_t rip)
 {
     struct launch *l = &c->launch;
-    uint64_t rsp = c->level && !c->vm ? USER_STACK - 0x110 * c->depth
+    bool users = (c->level == 3) != c->other_level;
+    uint64_t rsp = users && !c->vm ? USER_STACK - 0x110 * c->depth
                                       : this_cpu()->stay_stack - 0x118 - 0x110 * c->depth;
 
     for (unsigned i = 0; i < 16; i++) {
@@ -276,9 +280,9 @@ static void prepare_launch(struct ctx *c, uint64_t rip)
     }
     l->gpr[RSP] = rsp;
     l->rip = rip;
-    l->rflags = 2 | (c->interrupts ? FLAG_IF : 0) | (c->tf ? FLAG_TF : 0);
-    l->cs = c->level ? SEL_USER_CODE : SEL_CODE;
-    l->ss = c->level ? SEL_USER_DATA : SEL_DATA;
+    l->rflags = 2 | (c->interrupts ? FLAG_IF : 0) | (c->tf ? FLAG_TF : 0) | c->flags;
+    l->cs = users ? SEL_USER_CODE : SEL_CODE;
+    l->ss = users ? SEL_USER_DATA : SEL_DATA;
     l->way = c->way;
     /* What the way itself leaves on the stack */
     c->rsp[c->depth] = rsp - (c->way == WAY_CALL ? 8 : c->way == WAY_LCALL ? 16 : 0);
@@ -395,7 +399,7 @@ static void check_vectors(const struct seen *s)
     want("X1: FSW outside", *(uint16_t *)(fx + FX_FSW), 0);
     want("X1: x87 tags outside", fx[FX_FTW], 0);
     want("X1: MXCSR outside", *(uint32_t *)(fx + FX_MXCSR), VISOR_MXCSR);
-    if (!all_zero(fx + FX_FOP, 18)) {
+    if (!all_zero(fx + FX_FIP, 16)) {
         wrong("X1: x87 pointers outside are not zero");
     }
     for (unsigned i = 0; i < 8; i++) {
@@ -496,12 +500,17 @@ static void stay(struct ctx *c)
     }
 }
 
-void start_at(struct ctx *c, unsigned action, uint64_t rip)
+static void launch_action(struct ctx *c, unsigned action)
 {
-    prepare_launch(c, rip);
     c->launch.gpr[RDI] = action;
     c->launch.gpr[RSI] = user(c->area[c->depth]);
     c->launch.gpr[RDX] = landing_of(c);
+}
+
+void start_at(struct ctx *c, unsigned action, uint64_t rip)
+{
+    prepare_launch(c, rip);
+    launch_action(c, action);
     stay(c);
 }
 
@@ -514,6 +523,17 @@ void resume(struct ctx *c)
 {
     c->depth--;
     prepare_launch(c, resume_point(c, c->depth));
+    stay(c);
+}
+
+void resume_inside(struct ctx *c)
+{
+    struct area *a = prepare(c);
+
+    a->orders.gpr[RBX] = port(c, AS_PORT_RESUME);
+    prepare_launch(c, c->base + AS_TEXT_OFF);
+    launch_action(c, ACT_write);
+    c->depth--;
     stay(c);
 }
 
@@ -662,6 +682,43 @@ void want_unharmed(struct ctx *c)
     if (memcmp(a->dump.ymm, a->orders.ymm, sizeof(a->dump.ymm))) {
         wrong("E4: YMM registers resumed differ");
     }
+}
+
+static void want_reset_vectors(const struct state *d)
+{
+    want("E3: FCW", *(uint16_t *)(d->fx + FX_FCW), 0x37f);
+    want("E3: FSW", *(uint16_t *)(d->fx + FX_FSW), 0);
+    want("E3: x87 tags", d->fx[FX_FTW], 0);
+    want("E3: MXCSR", *(uint32_t *)(d->fx + FX_MXCSR), 0x1f80);
+    for (unsigned i = 0; i < 8; i++) {
+        if (!all_zero(d->fx + FX_ST + 16 * i, 10)) {
+            wrong("E3: ST%u is not zero", i);
+        }
+    }
+    if (!all_zero(d->ymm, sizeof(d->ymm))) {
+        wrong("E3: YMM registers are not zero");
+    }
+}
+
+void want_start_state(struct ctx *c)
+{
+    const struct state *d = &c->area[c->depth]->dump;
+    const uint64_t kept = FLAG_IOPL | FLAG_IF;
+
+    want_landing(c);
+    want("E3: the program saw its registers", d->mark, DUMPED);
+    for (unsigned i = 0; i < 16; i++) {
+        uint64_t expected = i == RSP ? c->rsp[c->depth] : c->launch.gpr[i];
+
+        if (d->gpr[i] != expected) {
+            wrong("E3: register %u: expected 0x%lx, seen 0x%lx", i, expected, d->gpr[i]);
+        }
+    }
+    want("E3: RFLAGS", d->rflags & (kept | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_AC),
+         c->launch.rflags & kept);
+    want("E3: FS base", d->fs, VISOR_FS);
+    want("E3: GS base", d->gs, VISOR_GS);
+    want_reset_vectors(d);
 }
 
 /* ---- errands ---- */

@@ -422,7 +422,7 @@ static void run_test(const struct test *t, unsigned level)
         t->run(c);
     }
     running = false;
-    visor_ts = false;
+    visor_ts = visor_plain = false;
     visor_break = visor_watch = 0;
     cpus[0].inside = false;
     cpus[0].recover = 0;
@@ -447,7 +447,7 @@ static void run_table(const struct test *t)
 static void run_all(void)
 {
     static const struct test *const tables[] = {
-        leave_tests,
+        leave_tests, enter_tests, frame_tests,
     };
 
     for (unsigned i = 0; i < COUNT(tables); i++) {

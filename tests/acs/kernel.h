@@ -114,15 +114,18 @@ _Static_assert(offsetof(struct area, dump) == AREA_DUMP, "area");
  * @tf: the 'visor's single step was on at ENTER
  * @interrupts: stays begin with IF
  * @live_if: the program itself has set IF
+ * @flags: more RFLAGS at ENTER
+ * @other_level: stays begin at the other level
  * @vm: it runs in a VM
  */
 struct ctx {
     uint64_t base, image;
     unsigned level, pages;
     uint64_t page[CTX_PAGES];
-    bool open, tf, interrupts, live_if, alive;
+    bool open, tf, interrupts, live_if, other_level, alive;
     uint32_t status;
     unsigned depth;
+    uint64_t flags;
     struct area *area[AS_FRAMES + 1];
     struct launch launch;
     uint64_t rsp[AS_FRAMES + 1];
@@ -202,6 +205,8 @@ struct area *prepare(struct ctx *c);
 void start(struct ctx *c, unsigned action);
 void start_at(struct ctx *c, unsigned action, uint64_t rip);
 void resume(struct ctx *c);
+/* The same by the program itself (P4), for which it is STARTed */
+void resume_inside(struct ctx *c);
 /* The last stay, or rather what ended it */
 struct seen *seen(void);
 bool at_event(const struct ctx *c);
@@ -225,7 +230,11 @@ void skip(struct ctx *c, unsigned bytes);
 void check_outside(struct ctx *c, const struct seen *s);
 /* The 'visor's CR0.TS, a breakpoint and a watchpoint for the next stays, if not 0 */
 extern bool visor_ts;
+extern bool visor_plain;        /* no vector registers: they are switched off */
 extern uint64_t visor_break, visor_watch;
+uint64_t resume_point(const struct ctx *c, unsigned n);
+/* E3: at a START, everything the program found is as it should be */
+void want_start_state(struct ctx *c);
 
 /* ---- low.S ---- */
 

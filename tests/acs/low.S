@@ -275,7 +275,7 @@ recover:
         mov     $1, %eax
         ret
 
-        .macro  access name:req, insn:vararg
+        .macro  access name:req, insn:req
         .globl  \name
 \name:
         \insn
@@ -283,21 +283,21 @@ recover:
         .endm
 
         /* (address, buffer): loads give the buffer what they got */
-        access  do_load8, mov (%rdi), %rax; mov %rax, (%rsi)
-        access  do_load16, movups (%rdi), %xmm0; movups %xmm0, (%rsi)
-        access  do_load32, vmovups (%rdi), %ymm0; vmovups %ymm0, (%rsi)
-        access  do_store8, mov (%rsi), %rax; mov %rax, (%rdi)
-        access  do_store16, movups (%rsi), %xmm0; movups %xmm0, (%rdi)
-        access  do_store32, vmovups (%rsi), %ymm0; vmovups %ymm0, (%rdi)
-        access  do_add, lock addq $1, (%rdi)
-        access  do_xchg, mov (%rsi), %rax; xchg %rax, (%rdi); mov %rax, (%rsi)
-        access  do_cmpxchg, xor %eax, %eax; lock cmpxchg %rax, (%rdi); mov %rax, (%rsi)
-        access  do_fxsave, fxsave64 (%rdi)
-        access  do_fxrstor, fxrstor64 (%rdi)
-        access  do_movs_from, xchg %rsi, %rdi; mov $64, %ecx; rep movsb
-        access  do_movs_to, mov $64, %ecx; rep movsb
-        access  do_stos, mov $64, %ecx; mov $0x5a, %al; rep stosb
-        access  do_jump, jmp *%rdi
+        access  do_load8, "mov (%rdi), %rax; mov %rax, (%rsi)"
+        access  do_load16, "movups (%rdi), %xmm0; movups %xmm0, (%rsi)"
+        access  do_load32, "vmovups (%rdi), %ymm0; vmovups %ymm0, (%rsi)"
+        access  do_store8, "mov (%rsi), %rax; mov %rax, (%rdi)"
+        access  do_store16, "movups (%rsi), %xmm0; movups %xmm0, (%rdi)"
+        access  do_store32, "vmovups (%rsi), %ymm0; vmovups %ymm0, (%rdi)"
+        access  do_add, "lock addq $1, (%rdi)"
+        access  do_xchg, "mov (%rsi), %rax; xchg %rax, (%rdi); mov %rax, (%rsi)"
+        access  do_cmpxchg, "xor %eax, %eax; lock cmpxchg %rax, (%rdi); mov %rax, (%rsi)"
+        access  do_fxsave, "fxsave64 (%rdi)"
+        access  do_fxrstor, "fxrstor64 (%rdi)"
+        access  do_movs_from, "xchg %rsi, %rdi; mov $64, %ecx; rep movsb"
+        access  do_movs_to, "mov $64, %ecx; rep movsb"
+        access  do_stos, "mov $64, %ecx; mov $0x5a, %al; rep stosb"
+        access  do_jump, "jmp *%rdi"
 
         /* Four quads: at the address, and 8, 16, 24 below it */
         .globl  do_gather

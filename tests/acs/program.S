@@ -168,6 +168,7 @@ act_\name:
 act_nothing:
         jmp     dump
 act_at_start:
+        cld
         call    find_area
         lea     AREA_DUMP(%rax), %rdi
         lea     at_start(%rip), %rsi
@@ -250,11 +251,16 @@ act_shadow:
         not     %rax
         jmp     dump
 
-        /* An event of its own within what may be another's handler, then on (P4) */
-act_nested:
+        /* An event in each round */
+act_traps:
         int3
-        mov     %rax, (%rbx)
-        ud2
+        push    %rcx
+        mov     stop(%rip), %rcx
+        jrcxz   1f
+        pop     %rcx
+        jmp     dump
+1:      pop     %rcx
+        jmp     act_traps
 
         /*
          * Changes and puts back all kinds of registers, so that an event at any
