@@ -100,6 +100,7 @@ fetch_meson() {
     fi
     deb=$(ls "$downloads"/meson_*_all.deb 2>/dev/null | sort -V | tail -n 1)
     [ -n "$deb" ] || fail "no meson_*_all.deb in $downloads." "QEMU needs meson $meson_needed or newer; run without --offline."
+    if [ "$mode" = offline ]; then vouched "$deb" meson-sha256; else vouch "$deb"; fi
     rm -rf "$build/meson.new" "$build/meson"
     dpkg-deb -x "$deb" "$build/meson.new"
     mv "$build/meson.new" "$build/meson"
@@ -117,20 +118,28 @@ fetch_qemu() {
     (cd "$downloads" && step "source: fetching qemu $version (40 MB)" \
         apt-get -q -c "$apt/apt.conf" source --download-only --only-source "qemu=$version") ||
         fail "the source of qemu $version could not be fetched (see above)." "Is there a network, and room on the disk? Then run it again."
-    grep -qs "^$(sha256 "$dsc")" "$downloads/verified" || echo "$(sha256 "$dsc")  ${dsc##*/}" >>"$downloads/verified"
+    vouch "$dsc"
+}
+
+# Offline there is no signature at hand: only what apt verified before, or what the lock file names, is believed.
+vouch() {
+    grep -qs "^$(sha256 "$1")" "$downloads/verified" || echo "$(sha256 "$1")  ${1##*/}" >>"$downloads/verified"
+}
+
+vouched() {
+    sum=$(sha256 "$1")
+    [ "$sum" = "$(locked "$2")" ] || grep -qs "^$sum" "$downloads/verified" ||
+        fail "$1 is neither what upstream/qemu.lock names nor what apt verified." "Run without --offline, so that apt checks it."
 }
 
 sha256() { sha256sum "$1" | cut -d ' ' -f 1; }
 
 locked() { sed -n "s/^$1 //p" "$lock"; }
 
-# Offline there is no signature at hand: only what apt verified before, or what the lock file names, is believed.
 find_qemu() {
     dsc=$(ls "$downloads"/qemu_"${series#1:}"*.dsc 2>/dev/null | sort -V | tail -n 1)
     [ -n "$dsc" ] || fail "no qemu_${series#1:}*.dsc in $downloads." "Run without --offline, or name the directory with --downloads=DIR."
-    sum=$(sha256 "$dsc")
-    [ "$sum" = "$(locked dsc-sha256)" ] || grep -qs "^$sum" "$downloads/verified" ||
-        fail "$dsc is neither what upstream/qemu.lock names nor what apt verified." "Run without --offline, so that apt checks it."
+    vouched "$dsc" dsc-sha256
     version=1:$(basename "$dsc" .dsc | sed 's/^qemu_//')
 }
 
