@@ -623,7 +623,8 @@ static void check_frame_registers(struct ctx *c, const uint8_t *f, unsigned dept
     const struct state *o = &c->area[depth]->orders;
 
     same_gprs(c, "X2: frame", (uint64_t *)(f + AS_FR_GPR), depth);
-    want("X2: RFLAGS in the frame", frame_word(f, AS_FR_RFLAGS), o->rflags);
+    /* RF is set or not in the middle of a REP, as QEMU translates it */
+    want("X2: RFLAGS in the frame", frame_word(f, AS_FR_RFLAGS) & ~FLAG_RF, o->rflags);
     want("X2: FS base in the frame", frame_word(f, AS_FR_FS_BASE), o->fs);
     want("X2: GS base in the frame", frame_word(f, AS_FR_GS_BASE), o->gs);
     same_vectors("X2: x87 or SSE in the frame", o, f + AS_FR_FX);

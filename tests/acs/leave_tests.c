@@ -316,7 +316,7 @@ static void visor_watchpoint(struct ctx *c)
 
 #define TIMER_EVENTS    2000
 #define TIMER_LEAST     50
-#define TIMER_SHORTEST  200
+#define TIMER_SHORTEST  20
 
 static uint32_t random(void)
 {
@@ -345,7 +345,7 @@ static void timer(struct ctx *c)
     start(c, ACT_loop);
     for (; i < TIMER_EVENTS && (i < TIMER_LEAST || tsc() < deadline) && !failed(); i++) {
         want_event(c, VECTOR_TIMER, 0);
-        timer_every(TIMER_SHORTEST + random() % 512);
+        timer_every(TIMER_SHORTEST + random() % 64);
         resume(c);
     }
     want_event(c, VECTOR_TIMER, 0);

@@ -21,10 +21,10 @@ LEVELS = (0, 3)
 STATUS_OK = 33                  # isa-debug-exit's for END_OK
 LIMIT = 60                      # seconds for one run of the kernel
 RESULT = re.compile(r'(not ok|ok) \d+ - (.*?)( # SKIP.*)?$')
-WAYS = (                        # name, -smp, -accel
-    ('two threads', '2', 'tcg,thread=multi'),
-    ('one thread', '2', 'tcg,thread=single'),
-    ('an instruction at a time', '1', 'tcg,one-insn-per-tb=on'),
+WAYS = (                        # name, options
+    ('two threads', ['-smp', '2', '-accel', 'tcg,thread=multi']),
+    ('instructions counted', ['-smp', '2', '-icount', 'shift=0']),
+    ('an instruction at a time', ['-smp', '1', '-accel', 'tcg,one-insn-per-tb=on']),
 )
 
 
@@ -63,9 +63,9 @@ def make_key(args, path):
             bail_out(f'{args.key_tool}: {done.stderr.strip()}')
 
 
-def qemu_command(args, key, smp, accel):
-    return [args.qemu, '-machine', 'appsheath', '-cpu', 'max', '-m', '128M', '-smp', smp,
-            '-accel', accel, '-nodefaults', '-no-reboot', '-display', 'none',
+def qemu_command(args, key, options):
+    return [args.qemu, '-machine', 'appsheath', '-cpu', 'max', '-m', '128M', *options,
+            '-nodefaults', '-no-reboot', '-display', 'none',
             '-serial', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4',
             '-device', f'appsheath-key,file={key}', '-kernel', f'{OUT}/acs.elf',
             '-append', f'T={args.only}']
@@ -120,7 +120,7 @@ def main():
     args = arguments()
     ways = WAYS
     if args.smp or args.accel:
-        ways = [('as asked', args.smp or '2', args.accel or 'tcg')]
+        ways = [('as asked', ['-smp', args.smp or '2', '-accel', args.accel or 'tcg'])]
     for name in ['acs.elf'] + [f'level{n}.sheath' for n in LEVELS]:
         if not os.path.exists(os.path.join(OUT, name)):
             bail_out(f'{name} is not there: run make -C tests/acs')
@@ -128,8 +128,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix='appsheath-acs.') as work:
         key = os.path.join(work, 'acs.key')
         make_key(args, key)
-        for way, smp, accel in ways:
-            run(tap, qemu_command(args, key, smp, accel), way)
+        for way, options in ways:
+            run(tap, qemu_command(args, key, options), way)
     print(f'1..{tap.count}')
     return 1 if tap.failed else 0
 
