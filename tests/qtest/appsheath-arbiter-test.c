@@ -7,6 +7,9 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "appsheath/appsheath-lib.h"
+#include "libqos/libqos-malloc.h"
+#include "libqos/virtio-pci.h"
+#include "standard-headers/linux/virtio_config.h"
 
 /* A machine with a trusted context of image 1 at BASE */
 static Sheath *start_with_context(Image *im, const char *args)
@@ -249,6 +252,113 @@ static void test_fw_cfg(void)
     check_log(s, im.pages[1], AS_MASTER_DEVICE, AS_KIND_WRITE);
     fw_cfg_dma(s, im.pages[1], FREE + 64);
     check_intact(s, &im);
+    sheath_stop(s);
+}
+
+#define VIRTIO_DEVFN QPCI_DEVFN(5, 0)
+#define VIRTIO_HEAP 0x4000000ull
+
+typedef struct Virtio {
+    QVirtioPCIDevice *dev;
+    QVirtQueue *vq;
+    QGuestAllocator alloc;
+} Virtio;
+
+static void virtio_start(Sheath *s, Virtio *v)
+{
+    QPCIAddress addr = { .devfn = VIRTIO_DEVFN };
+
+    alloc_init(&v->alloc, 0, VIRTIO_HEAP, VIRTIO_HEAP + MiB, PAGE);
+    v->dev = virtio_pci_new(s->bus, &addr);
+    g_assert_nonnull(v->dev);
+    qvirtio_pci_device_enable(v->dev);
+    qvirtio_start_device(&v->dev->vdev);
+    qvirtio_set_features(&v->dev->vdev, 1ull << VIRTIO_F_VERSION_1);
+    v->vq = qvirtqueue_setup(&v->dev->vdev, &v->alloc, 0);
+    qvirtio_set_driver_ok(&v->dev->vdev);
+}
+
+static void virtio_stop(Virtio *v)
+{
+    qvirtqueue_cleanup(v->dev->vdev.bus, v->vq, &v->alloc);
+    qvirtio_pci_destructor(&v->dev->obj);
+    g_free(v->dev);
+    alloc_destroy(&v->alloc);
+}
+
+/* One buffer through the queue */
+static void virtio_do(Sheath *s, Virtio *v, uint64_t phys, uint32_t len,
+                      bool write)
+{
+    uint32_t head = qvirtqueue_add(s->qts, v->vq, phys, len, write, false);
+
+    qvirtqueue_kick(s->qts, &v->dev->vdev, v->vq, head);
+    qvirtio_wait_used_elem(s->qts, &v->dev->vdev, v->vq, head, NULL,
+                           PATIENCE_S * G_USEC_PER_SEC);
+}
+
+/* virtio bypasses a vIOMMU, not the arbiter */
+static void test_virtio(void)
+{
+    Image im;
+    Sheath *s = start_with_context(&im, "-device virtio-rng-pci,addr=5");
+    Virtio v;
+
+    virtio_start(s, &v);
+    virtio_do(s, &v, FREE, 64, true);
+    g_assert_false(all_are(s->raw + FREE, 64, 0));      /* it works at all */
+    virtio_do(s, &v, im.pages[1] + 16, 64, true);
+    check_log(s, im.pages[1], AS_MASTER_DEVICE, AS_KIND_WRITE);
+    check_intact(s, &im);
+    virtio_stop(&v);
+    sheath_stop(s);
+}
+
+/* The rings of a running device become a context's: it does not see them any
+ * more, nor write there */
+static void test_virtio_rings(void)
+{
+    Image im;
+    Sheath *s = start_with_context(&im, "-device virtio-rng-pci,addr=5");
+    uint64_t pages[2], ring;
+    uint32_t head;
+    Virtio v;
+
+    virtio_start(s, &v);
+    virtio_do(s, &v, FREE, 64, true);
+    ring = v.vq->desc;
+    g_assert_cmphex(ring % PAGE, ==, 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+        pages[i] = ring + i * PAGE;
+    }
+    head = qvirtqueue_add(s->qts, v.vq, FREE + PAGE, 64, true, false);
+    put_list(s, pages, ARRAY_SIZE(pages));
+    g_assert_cmpuint(sheath_do(s, request_alloc(BASE, BASE + MiB, 2)), ==,
+                     AS_OK);
+    qvirtqueue_kick(s->qts, &v.dev->vdev, v.vq, head);
+    qtest_clock_step(s->qts, 100 * SCALE_MS);
+    g_assert_true(all_are(s->raw + ring, 2 * PAGE, 0));
+    g_assert_true(all_are(s->raw + FREE + PAGE, 64, 0));
+    g_assert_cmpuint(reg64(s, AS_REG_DENIALS), >, 0);
+    virtio_stop(&v);
+    sheath_stop(s);
+}
+
+/* A page that belongs to a context is not taken away by a balloon */
+static void test_balloon(void)
+{
+    Image im;
+    Sheath *s = start_with_context(&im, "-device virtio-balloon-pci,addr=5");
+    Virtio v;
+
+    virtio_start(s, &v);
+    for (unsigned i = 0; i < IMAGE_PAGES; i++) {
+        qtest_writel(s->qts, FREE + 4 * i, im.pages[i] / PAGE);
+    }
+    virtio_do(s, &v, FREE, 4 * IMAGE_PAGES, false);
+    check_intact(s, &im);
+    g_assert_cmphex(as_load64(image_raw(s, &im, 0) + AS_PSP_SELF), ==, BASE);
+    virtio_stop(&v);
     sheath_stop(s);
 }
 
@@ -746,6 +856,9 @@ int main(int argc, char **argv)
     ADD("A2/edu-read", test_edu_read);
     ADD("A2/edu-write", test_edu_write);
     ADD("A2/fw-cfg", test_fw_cfg);
+    ADD("A2/virtio", test_virtio);
+    ADD("A2/balloon", test_balloon);
+    ADD("A7/virtio-rings", test_virtio_rings);
     ADD("A3/straddle", test_straddle);
     ADD("A4/log", test_log);
     ADD("A4/log-overflow", test_log_overflow);
