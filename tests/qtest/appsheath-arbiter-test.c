@@ -314,8 +314,7 @@ static void test_virtio(void)
     sheath_stop(s);
 }
 
-/* The rings of a running device become a context's: it does not see them any
- * more, nor write there */
+/* The rings of a device become a context's: it sees them no more */
 static void test_virtio_rings(void)
 {
     Image im;

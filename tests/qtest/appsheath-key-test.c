@@ -648,8 +648,10 @@ static void test_pull_meanwhile_open(void)
     sheath_stop(s);
 }
 
-/* A slow key for one image, and another key that can be plugged at once:
- * opening its file then would hurry the slow one */
+/*
+ * A slow key for one image, and another key that can be plugged at once:
+ * opening its file then would hurry the slow one.
+ */
 static Sheath *start_with_second(const Image *im, struct as_key_item item)
 {
     g_autoptr(KeyFile) second = key_file(&item, 1);

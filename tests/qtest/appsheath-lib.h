@@ -71,12 +71,11 @@ static inline int64_t soon(void)
            (int64_t)(PATIENCE_S * slowness() * G_USEC_PER_SEC);
 }
 
-/* while (waiting(until)) ...: fails the test when it takes too long */
-static inline bool waiting(int64_t until)
+/* A moment; fails the test when it has taken too long */
+static inline void wait_on(int64_t until)
 {
     g_assert_cmpint(g_get_monotonic_time(), <, until);
     g_usleep(200);
-    return true;
 }
 
 /* ------------------------------------------------------------------ */
@@ -107,7 +106,8 @@ static inline void wait_reg(Sheath *s, unsigned reg, uint32_t value)
 {
     int64_t until = soon();
 
-    while (reg32(s, reg) != value && waiting(until)) {
+    while (reg32(s, reg) != value) {
+        wait_on(until);
     }
 }
 
@@ -115,7 +115,8 @@ static inline void wait_idle(Sheath *s)
 {
     int64_t until = soon();
 
-    while (reg32(s, AS_REG_STATUS) & AS_ST_BUSY && waiting(until)) {
+    while (reg32(s, AS_REG_STATUS) & AS_ST_BUSY) {
+        wait_on(until);
     }
 }
 
@@ -612,7 +613,8 @@ static inline void hurry(Sheath *s)
 {
     int64_t until = soon();
 
-    while (reg32(s, AS_REG_DONE) != s->made && waiting(until)) {
+    while (reg32(s, AS_REG_DONE) != s->made) {
+        wait_on(until);
         qtest_clock_step(s->qts, NANOSECONDS_PER_SECOND);
     }
 }

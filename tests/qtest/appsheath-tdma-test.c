@@ -49,7 +49,8 @@ static void control_reset(Sheath *s)
     int64_t until = soon();
 
     set32(s, AS_REG_CONTROL, AS_CTRL_RESET);
-    while (reg32(s, AS_REG_CONTROL) & AS_CTRL_RESET && waiting(until)) {
+    while (reg32(s, AS_REG_CONTROL) & AS_CTRL_RESET) {
+        wait_on(until);
     }
     wait_idle(s);
 }
@@ -390,13 +391,14 @@ static void test_reset_meanwhile(void)
     Image im = image_new(1);
     Sheath *s = sheath_slow(&im, "");
     uint64_t create = start_create(s, &im);
+    int64_t until = soon();
 
     set32(s, AS_REG_CONTROL, AS_CTRL_RESET);
     g_assert_cmphex(reg32(s, AS_REG_CONTROL), ==, AS_CTRL_RESET);
     set32(s, AS_REG_CONTROL, AS_CTRL_ENABLE);       /* not before it is done */
     g_assert_cmphex(reg32(s, AS_REG_CONTROL), ==, AS_CTRL_RESET);
-    for (int64_t until = soon();
-         reg32(s, AS_REG_CONTROL) && waiting(until); ) {
+    while (reg32(s, AS_REG_CONTROL)) {
+        wait_on(until);
         qtest_clock_step(s->qts, NANOSECONDS_PER_SECOND);
     }
     wait_idle(s);
@@ -1265,8 +1267,8 @@ static void check_irq(Sheath *s, unsigned vector)
 {
     int64_t until = soon();
 
-    while (qtest_readl(s->qts, cell(vector)) != 0xbeef0 + vector &&
-           waiting(until)) {
+    while (qtest_readl(s->qts, cell(vector)) != 0xbeef0 + vector) {
+        wait_on(until);
     }
     for (unsigned i = 0; i < AS_IRQ_COUNT; i++) {
         if (i != vector) {
