@@ -91,12 +91,23 @@ static void check_memory(const X86MachineState *x86ms, uint64_t reserved)
     }
 }
 
+/* A6 and A8 reach RAM by its one block */
+static void check_ram(MemoryRegion *ram)
+{
+    if (!memory_region_is_ram(ram)) {
+        error_report("-machine appsheath needs its RAM in one piece: leave out "
+                     "-numa node,memdev=...");
+        exit(EXIT_FAILURE);
+    }
+}
+
 static void make_arbiter(AppSheathMachine *s)
 {
     X86MachineState *x86ms = X86_MACHINE(s);
     uint64_t reserved = smram_reserve(PC_MACHINE(s));
 
     check_memory(x86ms, reserved);
+    check_ram(MACHINE(s)->ram);
     arbiter_wire(s->arbiter, MACHINE(s)->ram, x86ms->below_4g_mem_size,
                  x86ms->above_4g_mem_size, reserved);
     qdev_realize(DEVICE(s->arbiter), NULL, &error_fatal);
