@@ -190,7 +190,7 @@ const char *status_text(uint32_t status)
         [AS_E_ADDRESS] = "address unaligned or outside the window",
         [AS_E_LIST] = "page list or buffer cannot be reached",
         [AS_E_CONTEXT] = "no such context",
-        [AS_E_PAGE] = "a page that cannot be protected",
+        [AS_E_PAGE] = "a page that cannot be protected, as the end of low memory: try a larger -m",
         [AS_E_TWICE] = "the same page twice",
         [AS_E_PROTECTED] = "a page belongs to a context already",
         [AS_E_BUSY] = "a device has a page mapped",

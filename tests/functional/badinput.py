@@ -168,8 +168,14 @@ def test_short_image(args):
 # ---- the machine ----
 
 def test_memory(args):
-    """too little memory"""
-    visor_stops(args, 'too little memory: .* larger -m', memory='16M')
+    """too little memory for the machine"""
+    qemu_refuses(args, 'needs more than 17 MiB of memory.* Use -m 64M', memory='16M')
+
+
+def test_visor_memory(args):
+    """too little memory for the 'visor and its OS"""
+    visor_stops(args, 'a page that cannot be protected.* larger -m', '-device', f'appsheath-key,file={make_key(args)[0]}',
+                memory='24M')
 
 
 def test_cpu(args):
