@@ -598,6 +598,7 @@ static void test_fresh(void)
         check_good(s, i % 2 ? &other : &im);
         check_key(s, i % 2 ? &im : &other, AS_E_NOT_TRUSTED, AS_KEY_GOOD);
         unplug(s, "key");
+        g_assert_cmpuint(reg32(s, AS_REG_KEY), ==, AS_KEY_NONE);
     }
     plug(s, "key", key);
     g_assert_cmpuint(image_create(s, &im, BASE, 0), ==, AS_OK);
