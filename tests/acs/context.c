@@ -339,6 +339,7 @@ static void record_exit(struct seen *s, const struct vmcb *v, const struct regs 
 static void stay_in_vm(struct ctx *c)
 {
     static struct state fpu __attribute__((aligned(64)));
+    static struct vmcb host_state __attribute__((aligned(PAGE_SIZE)));
     const struct launch *l = &c->launch;
     struct seen *s = seen();
     struct vmcb *v = c->vm;
@@ -356,7 +357,9 @@ static void stay_in_vm(struct ctx *c)
     v->dr7 = visor_dr7();
     v->cr2 = GARBAGE;
     v->exit_info_1 = v->exit_info_2 = GARBAGE;
+    asm volatile("vmsave" : : "a"(&host_state) : "memory");     /* svm_run() does not keep TR */
     svm_run((uint64_t)v, &regs);
+    asm volatile("vmload" : : "a"(&host_state) : "memory");
     asm volatile("fxsave64 %0" : "=m"(fpu.fx));
     memcpy(s->st.fx, fpu.fx, sizeof(fpu.fx));
     record_exit(s, v, &regs);
@@ -467,9 +470,12 @@ bool at_landing(const struct ctx *c)
                  : s->vector == VEC_LANDING && s->st.rip == landing_of(c) + 2;
 }
 
-/* An interrupt may come before the first fetch from the window, still outside */
+/* An interrupt may come before the first fetch from the window, still outside, an NMI earlier still */
 static bool before_enter(const struct ctx *c, const struct seen *s)
 {
+    if (!c->vm && s->vector == 2 && s->st.rip - c->base >= AS_PAGE_SIZE) {
+        return true;
+    }
     bool interrupt = c->vm ? s->exit == VMEXIT_INTR
                            : s->vector >= 32 && s->vector < VEC_LANDING;
 
@@ -477,6 +483,12 @@ static bool before_enter(const struct ctx *c, const struct seen *s)
         interrupt = i == RSP || s->st.gpr[i] == c->launch.gpr[i];
     }
     return interrupt && s->st.rip == c->launch.rip;
+}
+
+/* Refused at a resume point: the registers are still the 'visor's */
+static bool not_entered(const struct ctx *c, const struct seen *s)
+{
+    return s->st.gpr[RBX] == c->launch.gpr[RBX];
 }
 
 static void stay(struct ctx *c)
@@ -492,7 +504,7 @@ static void stay(struct ctx *c)
         }
     } while (before_enter(c, s));
     at = s->vector == VEC_SYSCALL ? s->st.gpr[RCX] : s->st.rip;
-    if (c->depth < AS_FRAMES && at == resume_point(c, c->depth)) {
+    if (c->depth < AS_FRAMES && at == resume_point(c, c->depth) && !not_entered(c, s)) {
         check_outside(c, s);
         c->depth++;
     } else if (at_landing(c)) {
@@ -669,9 +681,14 @@ uint8_t *want_frame(struct ctx *c, uint32_t cause, uint32_t vector, uint64_t err
 
 void want_unharmed(struct ctx *c)
 {
+    want_landing(c);
+    want_dump(c);
+}
+
+void want_dump(struct ctx *c)
+{
     const struct area *a = c->area[c->depth];
 
-    want_landing(c);
     if (a->dump.mark != DUMPED) {
         give_up("the program did not get to its dump");
     }

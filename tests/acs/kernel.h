@@ -220,6 +220,7 @@ uint8_t *want_frame(struct ctx *c, uint32_t cause, uint32_t vector, uint64_t err
 uint64_t frame_word(const uint8_t *frame, unsigned offset);
 /* What the program dumped is what it was told to load */
 void want_unharmed(struct ctx *c);
+void want_dump(struct ctx *c);      /* wherever the stay ended */
 /* START for one access of the program's: reads and writes its own memory */
 uint64_t peek(struct ctx *c, uint64_t va);
 void poke(struct ctx *c, uint64_t va, uint64_t v);

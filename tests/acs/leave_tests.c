@@ -418,66 +418,64 @@ static void shadow(struct ctx *c)
 #define ICR_NMI         0x400
 #define SMI_COMMAND     0xb2
 
-/* From the other vCPU, when the program is surely in its loop */
-static void send_nmi(void *arg)
-{
-    uint64_t later = tsc() + tsc_of_tick / 2;
+static volatile bool enough_nmis;
 
+/* From the other vCPU, again and again: one that comes too early, outside, does not count */
+static void send_nmis(void *arg)
+{
     (void)arg;
-    while (tsc() < later) {
-        asm volatile("pause");
+    while (!enough_nmis) {
+        uint64_t later = tsc() + tsc_of_tick / 4;
+
+        while (tsc() < later && !enough_nmis) {
+            asm volatile("pause");
+        }
+        send_ipi(0, ICR_NMI);
     }
-    send_ipi(0, ICR_NMI);
 }
 
-static void nmi_in_loop(struct ctx *c)
+static void until_nmi(struct ctx *c, void (*stay)(struct ctx *c))
 {
-    job_begin(send_nmi, NULL);
-    resume(c);
+    enough_nmis = false;
+    job_begin(send_nmis, NULL);
+    stay(c);
+    enough_nmis = true;
     job_end();
     want_event(c, 2, 0);
+}
+
+static void start_loop(struct ctx *c)
+{
+    prepare(c);
+    start(c, ACT_loop);
+}
+
+static void end_loop(struct ctx *c)
+{
+    poke(c, info(c, INFO_STOP), 1);
+    resume(c);
+    want_unharmed(c);
 }
 
 static void nmi(struct ctx *c)
 {
-    uint8_t *f;
-
-    prepare(c);
-    job_begin(send_nmi, NULL);
-    start(c, ACT_loop);
-    job_end();
-    want_event(c, 2, 0);
-    prepare(c);
-    f = c->area[1]->scratch;
-    c->area[1]->orders.rflags = 2;
-    c->area[1]->orders.gpr[RSI] = psp_frame(c, 0, 0);
-    c->area[1]->orders.gpr[RDI] = user(f);
-    c->area[1]->orders.gpr[RCX] = AS_FRAME_SIZE;
-    start(c, ACT_movs);
-    want_landing(c);
-    want("X2: cause in the frame", (uint32_t)frame_word(f, AS_FR_CAUSE), AS_CAUSE_NMI);
-    nmi_in_loop(c);
-    poke(c, info(c, INFO_STOP), 1);
-    resume(c);
-    want_unharmed(c);
+    until_nmi(c, start_loop);
+    want("X2: cause in the frame", (uint32_t)peek(c, psp_frame(c, 0, AS_FR_CAUSE)),
+         AS_CAUSE_NMI);
+    until_nmi(c, resume);
+    end_loop(c);
 }
 
 /* E4: the 'visor does not IRET from its handler, but a resume ends the blocking */
 static void nmi_blocking(struct ctx *c)
 {
-    prepare(c);
     this_cpu()->keep_nmi_blocked = true;
-    job_begin(send_nmi, NULL);
-    start(c, ACT_loop);
-    job_end();
-    want_event(c, 2, 0);
+    until_nmi(c, start_loop);
     this_cpu()->keep_nmi_blocked = false;
     c->way = c->level ? WAY_SYSRET : WAY_JMP;
-    nmi_in_loop(c);
+    until_nmi(c, resume);
     c->way = WAY_IRET;
-    poke(c, info(c, INFO_STOP), 1);
-    resume(c);
-    want_unharmed(c);
+    end_loop(c);
 }
 
 /* SMM returns by itself to the resume point, so the program just goes on */

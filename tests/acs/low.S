@@ -257,6 +257,7 @@ dirty_vectors:
         .globl  attempt
 attempt:
         push_callee
+        pushfq
         mov     %rdi, %rbx
         mov     %rsp, CPU_RECOVER(%rdi)
         mov     %rsi, %rax
@@ -264,6 +265,7 @@ attempt:
         mov     %rcx, %rsi
         call    *%rax
         movq    $0, CPU_RECOVER(%rbx)
+        popfq
         pop_callee
         xor     %eax, %eax
         ret
@@ -271,6 +273,7 @@ attempt:
 recover:
         mov     CPU_RECOVER(%rdi), %rsp
         movq    $0, CPU_RECOVER(%rdi)
+        popfq
         pop_callee
         mov     $1, %eax
         ret

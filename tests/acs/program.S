@@ -82,6 +82,8 @@ start:
         mov     %rsi, (%rax,%rbx,8)
         lea     returns(%rip), %rax
         mov     %rdx, (%rax,%rbx,8)
+        test    %rsi, %rsi
+        jz      lost
         cmp     $(actions_end - actions) / 4, %rdi
         jae     leave
         lea     actions(%rip), %rax
@@ -112,6 +114,11 @@ start:
         .endr
         popfq
         ret
+
+        /* Nobody said where the area is: somebody jumped here with no registers */
+lost:
+        int3
+        ud2
 
         .text
 /* RBX: depth, RAX: its area */

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The program in a VM (SVM, nested paging): each #VMEXIT is an event (X2); VMRUN inside (E8). */
+#include "kernel.h"
+
+#define VMEXIT_CPUID    0x072
+#define VMEXIT_SWINT    0x075
+#define INTERCEPT(code) (1ul << ((code) - VMEXIT_INTR))
+#define EXCEPTIONS      (1u << 0 | 1u << 3 | 1u << 6 | 1u << 13 | 1u << 14)
+#define NPF_FINAL       (1ul << 32)
+#define NPF_WALK        (1ul << 33)
+#define GUEST_ONLY_VA   SCRATCH_VA
+#define GARBAGE         0xbadc0ffee0dd0000ul    /* what the VMCB's fields had before */
+
+static struct space nested;
+static uint64_t hole;           /* a page that the nested tables know by a page of its own */
+
+/* Guest-physical memory is the machine's; the guest's tables are this kernel's own */
+static void nested_init(void)
+{
+    if (nested.root) {
+        return;
+    }
+    nested = (struct space) {
+        .root = page_alloc(), .link = PTE_P | PTE_W | PTE_U, .table = page_alloc,
+    };
+    for (uint64_t at = 0; at < 4 * GIB; at += 2 * MIB) {
+        map_2m(&nested, at, at, PTE_P | PTE_W | PTE_U);
+    }
+    hole = 8 * GIB;
+}
+
+static void into_vm(struct ctx *c)
+{
+    struct vmcb *v;
+
+    nested_init();
+    v = svm_vmcb(nested.root, host_space.root);
+    v->exceptions = EXCEPTIONS;
+    v->intercept |= INTERCEPT(VMEXIT_CPUID) | INTERCEPT(VMEXIT_SWINT);
+    c->vm = v;
+}
+
+static void want_exit(struct ctx *c, uint64_t code, uint64_t info1)
+{
+    if (!at_event(c) || seen()->exit != code) {
+        give_up("#VMEXIT 0x%lx at the resume point expected; seen exit 0x%lx, RIP 0x%lx, info 0x%lx",
+                code, seen()->exit, seen()->st.rip, seen()->info1);
+    }
+    want("X2: exit_info_1 outside", seen()->info1, info1);
+    if ((seen()->cr2 ^ GARBAGE) >= AS_PAGE_SIZE && seen()->cr2 % AS_PAGE_SIZE) {
+        wrong("X2: CR2 in the VMCB has an offset: 0x%lx", seen()->cr2);
+    }
+}
+
+static void want_exit_frame(struct ctx *c, uint64_t code, uint64_t info1, uint64_t cr2,
+                            uint64_t rip)
+{
+    uint8_t *f = want_frame(c, AS_CAUSE_VMEXIT, AS_VECTOR_NONE, info1, cr2, rip);
+
+    want("X2: exit code in the frame", frame_word(f, AS_FR_EXIT_CODE), code);
+    want("X2: exit information in the frame", frame_word(f, AS_FR_EXIT_INFO), info1);
+}
+
+/* An instruction that exits before it is done; then on behind it */
+static void intercepted(struct ctx *c, unsigned action, uint64_t code, uint64_t outside,
+                        uint64_t in_frame, unsigned bytes)
+{
+    start(c, action);
+    want_exit(c, code, outside);
+    want_exit_frame(c, code, in_frame, 0, action_at(c, action));
+    skip(c, bytes);
+    resume(c);
+    want_unharmed(c);
+}
+
+static void in_and_out(struct ctx *c)
+{
+    into_vm(c);
+    prepare(c);
+    start(c, ACT_nothing);
+    want_unharmed(c);
+    want("the PSP's depth", peek(c, c->base + AS_PSP_DEPTH), 0);
+    c->flags = FLAG_DF | FLAG_AC | FLAG_NT | FLAG_CF;
+    prepare(c);
+    start_at(c, ACT_at_start, c->base + AS_TEXT_OFF + 0x321);
+    want_start_state(c);
+}
+
+static void vmmcall(struct ctx *c)
+{
+    into_vm(c);
+    prepare(c);
+    intercepted(c, ACT_vmmcall, VMEXIT_VMMCALL, 0, 0, 3);
+}
+
+static void cpuid_exit(struct ctx *c)
+{
+    into_vm(c);
+    prepare(c);
+    intercepted(c, ACT_cpuid, VMEXIT_CPUID, 0, 0, 2);
+}
+
+static void hlt(struct ctx *c)
+{
+    into_vm(c);
+    prepare(c);
+    intercepted(c, ACT_hlt, VMEXIT_HLT, 0, 0, 1);
+}
+
+static void msr(struct ctx *c)
+{
+    into_vm(c);
+    prepare(c)->orders.gpr[RCX] = 0x10;
+    intercepted(c, ACT_rdmsr, VMEXIT_MSR, 0, 0, 1 + 1);
+}
+
+/* The port was in DX: outside, exit_info_1 has size and direction alone */
+static void io(struct ctx *c, unsigned action, uint64_t direction)
+{
+    uint64_t public = 0x10 | direction;         /* a byte */
+
+    into_vm(c);
+    prepare(c)->orders.gpr[RDX] = 0x71;
+    start(c, action);
+    want_exit(c, VMEXIT_IOIO, public);
+    want("X2: exit_info_2 outside", seen()->info2, resume_point(c, 0));
+    want_exit_frame(c, VMEXIT_IOIO, public | 0x71ul << 16, 0, action_at(c, action));
+    skip(c, 1);
+    resume(c);
+    want_unharmed(c);
+}
+
+static void io_out(struct ctx *c)
+{
+    io(c, ACT_out, 0);
+}
+
+static void io_in(struct ctx *c)
+{
+    io(c, ACT_in, 1);
+}
+
+static void software(struct ctx *c)
+{
+    into_vm(c);
+    prepare(c);
+    intercepted(c, ACT_intn, VMEXIT_SWINT, 0, 0, 2);
+}
+
+static void undefined(struct ctx *c)
+{
+    into_vm(c);
+    prepare(c);
+    intercepted(c, ACT_ud2, VMEXIT_EXCEPTION + 6, 0, 0, 2);
+}
+
+static void page_fault(struct ctx *c)
+{
+    uint64_t at = GUEST_ONLY_VA + 0x9a8, page = page_alloc();
+    struct area *a;
+
+    into_vm(c);
+    unmap(GUEST_ONLY_VA);
+    a = prepare(c);
+    a->orders.gpr[RBX] = at;
+    start(c, ACT_write);
+    want_exit(c, VMEXIT_EXCEPTION + 14, 2);
+    want("X2: exit_info_2 outside", seen()->info2, GUEST_ONLY_VA);
+    want_exit_frame(c, VMEXIT_EXCEPTION + 14, 2, at, action_at(c, ACT_write));
+    map_flush(GUEST_ONLY_VA, page, PTE_P | PTE_W | PTE_U);
+    resume(c);
+    want_unharmed(c);
+    want("what was written", *(uint64_t *)host(page + 0x9a8), a->orders.gpr[RAX]);
+    unmap(GUEST_ONLY_VA);
+}
+
+/* F1 in a VM: a plain read of the page, by #VMEXIT of the guest's #PF */
+static void window_fault(struct ctx *c)
+{
+    uint64_t at = NOBODY_VA(c) + 0x128;
+    uint8_t *f;
+
+    into_vm(c);
+    prepare(c)->orders.gpr[RBX] = at;
+    start(c, ACT_write);
+    want_exit(c, VMEXIT_EXCEPTION + 14, 0);
+    want("F1: exit_info_2 outside", seen()->info2, NOBODY_VA(c));
+    f = want_frame(c, AS_CAUSE_WINDOW, AS_VECTOR_NONE, 2, at, action_at(c, ACT_write));
+    want("X2: exit code in the frame", frame_word(f, AS_FR_EXIT_CODE), VMEXIT_EXCEPTION + 14);
+}
+
+/* The guest maps it, the nested tables do not */
+static void nested_fault(struct ctx *c)
+{
+    uint64_t at = GUEST_ONLY_VA + 0x9a8, page = page_alloc();
+    struct area *a;
+
+    into_vm(c);
+    map(&nested, hole, 0, 0);
+    map_flush(GUEST_ONLY_VA, hole, PTE_P | PTE_W | PTE_U);
+    a = prepare(c);
+    a->orders.gpr[RBX] = at;
+    start(c, ACT_write);
+    want_exit(c, VMEXIT_NPF, NPF_FINAL | 6);
+    want("X2: exit_info_2 outside, without its offset", seen()->info2, hole);
+    want_frame(c, AS_CAUSE_VMEXIT, AS_VECTOR_NONE, NPF_FINAL | 6, at, action_at(c, ACT_write));
+    map(&nested, hole, page, PTE_P | PTE_W | PTE_U);
+    resume(c);
+    want_unharmed(c);
+    want("what was written", *(uint64_t *)host(page + 0x9a8), a->orders.gpr[RAX]);
+    unmap(GUEST_ONLY_VA);
+}
+
+/* Preempted at random points, hundreds of times */
+static void timer(struct ctx *c)
+{
+    uint64_t deadline = tsc() + tsc_of_tick * TIMER_HZ / 5;
+    unsigned i = 0;
+
+    into_vm(c);
+    prepare(c);
+    timer_every(50);
+    start(c, ACT_loop);
+    for (; i < 500 && (i < 20 || tsc() < deadline) && !failed(); i++) {
+        want_exit(c, VMEXIT_INTR, 0);
+        resume(c);
+    }
+    want_exit(c, VMEXIT_INTR, 0);
+    timer_every(timer_usual);
+    note("%u exits", i);
+    do {
+        struct area *a = prepare(c);
+
+        a->orders.gpr[RBX] = info(c, INFO_STOP);
+        a->orders.gpr[RAX] = 1;
+        start(c, ACT_write);
+    } while (!at_landing(c) && (resume(c), !at_landing(c)));
+    resume(c);
+    want_unharmed(c);
+}
+
+/* Begun in the VM, ended on the metal, and the other way round: a frame fits both (E4) */
+static void migrate(struct ctx *c)
+{
+    struct vmcb *vm;
+
+    into_vm(c);
+    vm = c->vm;
+    prepare(c);
+    start(c, ACT_vmmcall);
+    want_exit(c, VMEXIT_VMMCALL, 0);
+    skip(c, 3);
+    c->vm = NULL;
+    resume(c);
+    want("where the VM's stays end", seen()->st.rip, user(landing_vm));
+    want_dump(c);
+    prepare(c);
+    start(c, ACT_int3);
+    want_event(c, 3, 0);
+    c->vm = vm;
+    resume(c);
+    want("where the metal's stays end", seen()->st.rip, user(landing));
+    want_dump(c);
+}
+
+/* CPUID exits at each depth; when it does not any more, all go on */
+static void frames(struct ctx *c)
+{
+    into_vm(c);
+    for (unsigned i = 0; i < AS_FRAMES; i++) {
+        prepare(c);
+        start(c, ACT_cpuid);
+        want_exit(c, VMEXIT_CPUID, 0);
+    }
+    start(c, ACT_nothing);
+    want_refused(c);
+    c->vm->intercept &= ~INTERCEPT(VMEXIT_CPUID);
+    for (unsigned i = 0; i < AS_FRAMES; i++) {
+        resume(c);
+        want_landing(c);
+        want("R15 of this depth", c->area[c->depth]->dump.gpr[R15],
+             c->area[c->depth]->orders.gpr[R15]);
+    }
+}
+
+/* ---- VMRUN inside (E8) ---- */
+
+static bool killed(uint64_t psp)
+{
+    uint64_t deadline = ticks + TIMER_HZ;
+    struct note n = { 0 };
+
+    while (ticks < deadline) {
+        if (tdma_next_note(&n) && n.what == AS_NOTE_KILLED) {
+            return n.psp == psp;
+        }
+        wait_for_interrupt();
+    }
+    return false;
+}
+
+static void vmrun_inside(struct ctx *c)
+{
+    uint64_t vmcb, other = info(c, INFO_SECRET);
+
+    nested_init();
+    vmcb = (uint64_t)svm_vmcb(nested.root, host_space.root);
+    ((struct vmcb *)host(vmcb))->rip = other;
+    prepare(c)->orders.gpr[RAX] = vmcb;
+    unmap(c->base);
+    start(c, ACT_vmrun);
+    want("vector of the fetch that follows", seen()->vector, 14);
+    want("E8: RIP tells nothing", seen()->st.rip, resume_point(c, 0));
+    c->depth = 0;               /* no frame, though it looks like an event */
+    check_outside(c, seen());
+    want("X4: a notice says so", killed(c->base), true);
+    want("DESTROY", tdma_destroy(c->base), AS_E_CONTEXT);
+    c->alive = false;
+    for (unsigned i = 0; i < c->pages; i++) {
+        if (!all_zero(host(c->page[i]), PAGE_SIZE)) {
+            wrong("A8: page %u is not zero", i);
+        }
+    }
+}
+
+const struct test vm_tests[] = {
+    { "E1,E3,X3/in-and-out", in_and_out, LEVEL0 | VM },
+    { "X1,X2/vmmcall", vmmcall, LEVEL0 | VM },
+    { "X1,X2/cpuid", cpuid_exit, LEVEL0 | VM },
+    { "X1,X2/hlt", hlt, LEVEL0 | VM },
+    { "X1,X2/rdmsr", msr, LEVEL0 | VM },
+    { "X1,X2/out", io_out, LEVEL0 | VM },
+    { "X1,X2/in", io_in, LEVEL0 | VM },
+    { "X1,X2/int-n", software, LEVEL0 | VM },
+    { "X1,X2/ud2", undefined, LEVEL0 | VM },
+    { "X1,X2/page-fault", page_fault, LEVEL0 | VM },
+    { "F1,X2/window", window_fault, LEVEL0 | VM },
+    { "X1,X2/nested-page-fault", nested_fault, LEVEL0 | VM },
+    { "X1,X2,E4/timer", timer, LEVEL0 | VM },
+    { "E4/in-and-out-of-a-vm", migrate, LEVEL0 },
+    { "E5,E2/frames", frames, LEVEL0 | VM },
+    { "E8,A8/vmrun", vmrun_inside, LEVEL0 },
+    { 0 }
+};
