@@ -93,24 +93,37 @@ static void trace_denial(unsigned rule, unsigned master, unsigned kind,
     trace_appsheath_denied(id, from, kind_names[kind], page);
 }
 
+/* One record serves for a run of the same denial: a device's transfer comes in
+ * small pieces, and must not flood the log */
+static bool repeats_last(const AppSheathArbiter *s, const ArbiterDenial *d)
+{
+    const ArbiterDenial *last =
+        &s->log[(s->log_first + s->log_count - 1) % ARBITER_LOG_SIZE];
+
+    return s->log_count && last->page == d->page && last->info == d->info;
+}
+
 void arbiter_deny(AppSheathArbiter *s, unsigned rule, unsigned master,
                   unsigned kind, uint64_t page)
 {
-    page &= -(uint64_t)AS_PAGE_SIZE;
-    trace_denial(rule, master, kind, page);
+    ArbiterDenial d = {
+        .page = page & -(uint64_t)AS_PAGE_SIZE,
+        .info = (uint64_t)rule << AS_LOG_RULE_SHIFT |
+                (uint64_t)master << AS_LOG_MASTER_SHIFT |
+                (uint64_t)kind << AS_LOG_KIND_SHIFT,
+    };
+
+    trace_denial(rule, master, kind, d.page);
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         s->denials++;
+        if (repeats_last(s, &d)) {
+            return;
+        }
         if (s->log_count == ARBITER_LOG_SIZE) {
             s->log_lost++;
             return;
         }
-        s->log[(s->log_first + s->log_count++) % ARBITER_LOG_SIZE] =
-            (ArbiterDenial) {
-                .page = page,
-                .info = (uint64_t)rule << AS_LOG_RULE_SHIFT |
-                        (uint64_t)master << AS_LOG_MASTER_SHIFT |
-                        (uint64_t)kind << AS_LOG_KIND_SHIFT,
-            };
+        s->log[(s->log_first + s->log_count++) % ARBITER_LOG_SIZE] = d;
     }
     if (s->events) {
         s->events->denied(s->events_opaque);

@@ -43,7 +43,7 @@
 #define AS_REG_STATUS           0x038   /* RO AS_ST_* */
 #define AS_REG_KEY              0x03c   /* RO AS_KEY_* as of the last read of the key */
 #define AS_REG_DENIALS          0x040   /* RO (64) denials ever (A4) */
-#define AS_REG_LOG_COUNT        0x048   /* RO records waiting in the denial log */
+#define AS_REG_LOG_COUNT        0x048   /* RO records waiting in the denial log; repeats of one share it */
 #define AS_REG_LOG_LOST         0x04c   /* RO records that found the log full */
 #define AS_REG_LOG_PAGE         0x050   /* RO (64) first record: physical page, or window page for rules of the CPU */
 #define AS_REG_LOG_INFO         0x058   /* RO (64) first record: AS_LOG_* fields */

@@ -112,7 +112,8 @@ void arbiter_zero(AppSheathArbiter *s, uint64_t frame, unsigned from);
 bool arbiter_busy(void *opaque, uint64_t frame);
 
 /**
- * arbiter_deny - A4: count, trace, record a denial.  Any thread.
+ * arbiter_deny - A4: count, trace, record a denial.  Any thread.  Repeats of the
+ * last record are counted and traced only.
  * @rule: AS_RULE()
  * @master: AS_MASTER_*
  * @kind: AS_KIND_*
