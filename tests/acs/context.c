@@ -291,12 +291,15 @@ static void prepare_launch(struct ctx *c, uint64_t rip)
     }
 }
 
-static void stay_on_metal(struct ctx *c)
+static void stay_on_metal(struct ctx *c, uint32_t timer)
 {
     struct cpu *me = this_cpu();
 
     asm volatile("cli");
     visor_registers();
+    if (timer) {
+        timer_once(timer);
+    }
     me->inside = true;
     go(me, &c->launch);
     if (me == cpus) {
@@ -336,7 +339,7 @@ static void record_exit(struct seen *s, const struct vmcb *v, const struct regs 
     s->info2 = v->exit_info_2;
 }
 
-static void stay_in_vm(struct ctx *c)
+static void stay_in_vm(struct ctx *c, uint32_t timer)
 {
     static struct state fpu __attribute__((aligned(64)));
     static struct vmcb host_state __attribute__((aligned(PAGE_SIZE)));
@@ -358,7 +361,13 @@ static void stay_in_vm(struct ctx *c)
     v->cr2 = GARBAGE;
     v->exit_info_1 = v->exit_info_2 = GARBAGE;
     asm volatile("vmsave" : : "a"(&host_state) : "memory");     /* svm_run() does not keep TR */
+    if (timer) {
+        timer_every(timer);     /* one may come right now, before VMRUN */
+    }
     svm_run((uint64_t)v, &regs);
+    if (timer) {
+        timer_once(0);
+    }
     asm volatile("vmload" : : "a"(&host_state) : "memory");
     asm volatile("fxsave64 %0" : "=m"(fpu.fx));
     memcpy(s->st.fx, fpu.fx, sizeof(fpu.fx));
@@ -494,14 +503,16 @@ static bool not_entered(const struct ctx *c, const struct seen *s)
 static void stay(struct ctx *c)
 {
     const struct seen *s = seen();
+    uint32_t timer = c->timer;
     uint64_t at;
 
     do {
         if (c->vm) {
-            stay_in_vm(c);
+            stay_in_vm(c, timer);
         } else {
-            stay_on_metal(c);
+            stay_on_metal(c, timer);
         }
+        timer *= 2;             /* the next may come further */
     } while (before_enter(c, s));
     at = s->vector == VEC_SYSCALL ? s->st.gpr[RCX] : s->st.rip;
     if (c->depth < AS_FRAMES && at == resume_point(c, c->depth) && !not_entered(c, s)) {
@@ -673,7 +684,8 @@ uint8_t *want_frame(struct ctx *c, uint32_t cause, uint32_t vector, uint64_t err
     check_frame_registers(c, f, c->depth - 1);
     want("X2: cause in the frame", (uint32_t)frame_word(f, AS_FR_CAUSE), cause);
     want("X2: vector in the frame", frame_word(f, AS_FR_CAUSE) >> 32, vector);
-    want("X2: error code in the frame", frame_word(f, AS_FR_ERROR), error);
+    want("X2: error code in the frame",
+         frame_word(f, AS_FR_ERROR) & ~(error & EITHER_ACCESS ? 2ul : 0), error & ~EITHER_ACCESS);
     want("X2: CR2 in the frame", frame_word(f, AS_FR_CR2), cr2);
     want("X2: RIP in the frame", frame_word(f, AS_FR_RIP), rip);
     return f;

@@ -12,7 +12,9 @@
 #define LAPIC_SPURIOUS  (0x0f0 / 4)
 #define LAPIC_ICR       (0x300 / 4)
 #define LAPIC_ICR_TO    (0x310 / 4)
+#define LAPIC_TIMER     (0x320 / 4)
 #define LAPIC_INITIAL   (0x380 / 4)
+#define TIMER_PERIODIC  0x20000
 #define IPI_INIT        0x4500
 #define IPI_STARTUP     0x4600
 #define CR4_PKE         (1ul << 22)
@@ -49,7 +51,7 @@ struct options options;
 struct cpu cpus[2];
 bool has_pku, has_two, features_off;
 uint64_t good_cr4;
-uint32_t timer_usual;
+static uint32_t timer_usual;
 uint64_t tsc_of_tick;
 static struct gate idt[VECTORS];
 static const char *only = "";           /* T=: part of the names wanted */
@@ -262,9 +264,21 @@ static void cpu_init(struct cpu *me)
     wrmsr(MSR_SFMASK, FLAG_IF | FLAG_TF | FLAG_DF | FLAG_AC | FLAG_NT);
 }
 
+void timer_once(uint32_t count)
+{
+    LAPIC[LAPIC_TIMER] = VECTOR_TIMER;
+    LAPIC[LAPIC_INITIAL] = count;
+}
+
 void timer_every(uint32_t count)
 {
+    LAPIC[LAPIC_TIMER] = TIMER_PERIODIC | VECTOR_TIMER;
     LAPIC[LAPIC_INITIAL] = count;
+}
+
+void timer_as_usual(void)
+{
+    timer_every(timer_usual);
 }
 
 /* ---- page tables ---- */
@@ -402,13 +416,13 @@ static bool contains(const char *text, const char *part)
     return !*part;
 }
 
-static void run_test(const struct test *t, unsigned level)
+static void run_test(const struct test *t, unsigned level, bool open)
 {
     struct ctx *volatile c = NULL;
     char name[100];
 
     format(name, sizeof(name), "%s%s%s at level %u", t->name, t->flags & VM ? " in a VM" : "",
-           t->flags & OPEN ? " in an open context" : "", level);
+           open ? " in an open context" : "", level);
     if (!contains(name, only)) {
         return;
     }
@@ -421,7 +435,7 @@ static void run_test(const struct test *t, unsigned level)
     drain_notes();
     if (!__builtin_setjmp(runner)) {
         running = true;
-        c = ctx_new(level, MIB, t->flags & OPEN);
+        c = ctx_new(level, MIB, open);
         t->run(c);
     }
     running = false;
@@ -430,7 +444,7 @@ static void run_test(const struct test *t, unsigned level)
     cpus[0].inside = false;
     cpus[0].recover = 0;
     cpus[0].keep_nmi_blocked = false;
-    timer_every(timer_usual);
+    timer_as_usual();
     asm volatile("sti");
     ctx_free_all();
     say_tap("%sok %u - %s", test_failed ? "not " : "", number, name);
@@ -440,8 +454,13 @@ static void run_table(const struct test *t)
 {
     for (; t->run; t++) {
         for (unsigned level = 0; level <= 3; level += 3) {
-            if (t->flags & (level ? LEVEL3 : LEVEL0)) {
-                run_test(t, level);
+            bool wanted = t->flags & (level ? LEVEL3 : LEVEL0);
+
+            if (wanted) {
+                run_test(t, level, t->flags & OPEN);
+            }
+            if (wanted && t->flags & ALIKE) {
+                run_test(t, level, true);
             }
         }
     }

@@ -115,6 +115,7 @@ _Static_assert(offsetof(struct area, dump) == AREA_DUMP, "area");
  * @interrupts: stays begin with IF
  * @live_if: the program itself has set IF
  * @flags: more RFLAGS at ENTER
+ * @timer: not 0: each stay is interrupted after so many ticks of the local APIC, or before it
  * @other_level: stays begin at the other level
  * @vm: it runs in a VM
  */
@@ -126,6 +127,7 @@ struct ctx {
     uint32_t status;
     unsigned depth;
     uint64_t flags;
+    uint32_t timer;
     struct area *area[AS_FRAMES + 1];
     struct launch launch;
     uint64_t rsp[AS_FRAMES + 1];
@@ -138,7 +140,8 @@ struct ctx {
  * @name: rule ids, a slash, what it is about
  * @run: NULL ends a table
  * @flags: LEVEL0 and LEVEL3: at which levels it runs; SMP: needs two vCPUs;
- *         OPEN: in an open context; ALONE: makes its own contexts
+ *         OPEN: in an open context; ALIKE: in an open one as well (L5, P6);
+ *         VM: it is in a VM
  */
 struct test {
     const char *name;
@@ -151,6 +154,7 @@ struct test {
 #define SMP             4
 #define OPEN            8
 #define VM              16
+#define ALIKE           32
 
 extern const struct test leave_tests[], enter_tests[], frame_tests[], port_tests[],
     memory_tests[], vm_tests[], smp_tests[];
@@ -177,8 +181,9 @@ bool job_end(void);
 void ap_init_ipi(void);
 void ap_startup_ipi(void);
 void send_ipi(unsigned cpu, uint32_t low);
+void timer_once(uint32_t count);     /* 0: never */
 void timer_every(uint32_t count);
-extern uint32_t timer_usual;
+void timer_as_usual(void);
 void drain_notes(void);
 extern uint64_t tsc_of_tick;
 static inline uint64_t tsc(void)
@@ -214,7 +219,9 @@ bool at_landing(const struct ctx *c);
 void want_event(struct ctx *c, unsigned vector, uint64_t error);
 void want_landing(struct ctx *c);
 void want_refused(struct ctx *c);
-/* The frame at the top, fetched by the program, holds all its registers and this */
+/* The frame at the top, fetched by the program, holds all its registers and this.  Error code with
+ * EITHER_ACCESS: of a locked instruction, which one thread of QEMU does as a load and a store */
+#define EITHER_ACCESS   (1ul << 63)
 uint8_t *want_frame(struct ctx *c, uint32_t cause, uint32_t vector, uint64_t error,
                     uint64_t cr2, uint64_t rip);
 uint64_t frame_word(const uint8_t *frame, unsigned offset);

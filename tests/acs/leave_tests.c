@@ -326,13 +326,6 @@ static uint32_t random(void)
     return state >> 33;
 }
 
-static void stop_loop(struct ctx *c)
-{
-    c->interrupts = false;
-    timer_every(timer_usual);
-    poke(c, info(c, INFO_STOP), 1);
-}
-
 /* At random points of a loop that puts all kinds of registers away and back */
 static void timer(struct ctx *c)
 {
@@ -340,18 +333,21 @@ static void timer(struct ctx *c)
     unsigned i = 0;
 
     c->interrupts = true;
+    c->timer = TIMER_SHORTEST;
     prepare(c);
-    timer_every(TIMER_SHORTEST);
     start(c, ACT_loop);
     for (; i < TIMER_EVENTS && (i < TIMER_LEAST || tsc() < deadline) && !failed(); i++) {
         want_event(c, VECTOR_TIMER, 0);
-        timer_every(TIMER_SHORTEST + random() % 64);
+        c->timer = TIMER_SHORTEST + random() % 64;
         resume(c);
     }
     want_event(c, VECTOR_TIMER, 0);
     note("%u interrupts", i);
-    stop_loop(c);
+    c->timer = 0;
+    c->interrupts = false;
+    poke(c, info(c, INFO_STOP), 1);
     c->interrupts = true;
+    timer_once(0);
     resume(c);
     want_unharmed(c);
 }
@@ -492,26 +488,26 @@ static void smi(struct ctx *c)
 }
 
 const struct test leave_tests[] = {
-    { "X1,X3,E2/jump-out", jump_out, BOTH },
-    { "X3/jmp", out_jmp, BOTH },
-    { "X3/call", out_call, BOTH },
-    { "X3/ret", out_ret, BOTH },
-    { "X3/iretq", out_iretq, BOTH },
-    { "X3/lretq", out_lretq, BOTH },
-    { "X2,E4/int3", int3, BOTH },
-    { "X2,E4/int1", int1, BOTH },
-    { "X2,E4/int-n", intn, BOTH },
-    { "X2,E4/ud2", ud2, BOTH },
-    { "X2,E4/divide-error", divide, BOTH },
-    { "X2,E4/not-canonical", not_canonical, BOTH },
-    { "X2,E4/lazy-fpu", lazy_fpu, BOTH },
-    { "X2,E4,W4/page-fault-read", page_fault_read, BOTH },
-    { "X2,E4,W4/page-fault-write", page_fault_write, BOTH },
-    { "X2,E4/rep-in-the-middle", rep_middle, BOTH },
-    { "X2,E4,E8/syscall-iretq", syscall_iret, LEVEL3 },
-    { "X2,E4,E8/syscall-sysret", syscall_sysret, LEVEL3 },
-    { "X1,E8/syscall", syscall_level0, LEVEL0 },
-    { "X2,E4/own-single-step", own_step, BOTH },
+    { "X1,X3,E2/jump-out", jump_out, BOTH | ALIKE },
+    { "X3/jmp", out_jmp, BOTH | ALIKE },
+    { "X3/call", out_call, BOTH | ALIKE },
+    { "X3/ret", out_ret, BOTH | ALIKE },
+    { "X3/iretq", out_iretq, BOTH | ALIKE },
+    { "X3/lretq", out_lretq, BOTH | ALIKE },
+    { "X2,E4/int3", int3, BOTH | ALIKE },
+    { "X2,E4/int1", int1, BOTH | ALIKE },
+    { "X2,E4/int-n", intn, BOTH | ALIKE },
+    { "X2,E4/ud2", ud2, BOTH | ALIKE },
+    { "X2,E4/divide-error", divide, BOTH | ALIKE },
+    { "X2,E4/not-canonical", not_canonical, BOTH | ALIKE },
+    { "X2,E4/lazy-fpu", lazy_fpu, BOTH | ALIKE },
+    { "X2,E4,W4/page-fault-read", page_fault_read, BOTH | ALIKE },
+    { "X2,E4,W4/page-fault-write", page_fault_write, BOTH | ALIKE },
+    { "X2,E4/rep-in-the-middle", rep_middle, BOTH | ALIKE },
+    { "X2,E4,E8/syscall-iretq", syscall_iret, LEVEL3 | ALIKE },
+    { "X2,E4,E8/syscall-sysret", syscall_sysret, LEVEL3 | ALIKE },
+    { "X1,E8/syscall", syscall_level0, LEVEL0 | ALIKE },
+    { "X2,E4/own-single-step", own_step, BOTH | ALIKE },
     { "E6/visor-single-step", visor_step, BOTH },
     { "E6/visor-single-step-and-event", visor_step_event, BOTH },
     { "E6/visor-breakpoint", visor_breakpoint, BOTH },
@@ -520,11 +516,11 @@ const struct test leave_tests[] = {
     { "E6,L5/visor-watchpoint", visor_watchpoint, BOTH | OPEN },
     { "X1,X2,E4/timer", timer, BOTH },
     { "X1,X2,E4,L5/timer", timer, LEVEL3 | OPEN },
-    { "X2/hlt", hlt, LEVEL0 },
-    { "X2/hlt", hlt_level3, LEVEL3 },
-    { "X2,E4/interrupt-shadow", shadow, LEVEL0 },
-    { "X2/nmi", nmi, BOTH | SMP },
-    { "E4/nmi-blocking", nmi_blocking, BOTH | SMP },
-    { "X2/smi", smi, LEVEL0 },
+    { "X2/hlt", hlt, LEVEL0 | ALIKE },
+    { "X2/hlt", hlt_level3, LEVEL3 | ALIKE },
+    { "X2,E4/interrupt-shadow", shadow, LEVEL0 | ALIKE },
+    { "X2/nmi", nmi, BOTH | SMP | ALIKE },
+    { "E4/nmi-blocking", nmi_blocking, BOTH | SMP | ALIKE },
+    { "X2/smi", smi, LEVEL0 | ALIKE },
     { 0 }
 };

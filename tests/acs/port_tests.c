@@ -304,20 +304,19 @@ static void offer_open(struct ctx *c)
 }
 
 const struct test port_tests[] = {
-    { "P1/registers", registers, BOTH },
-    { "P1,P6/registers", registers, BOTH | OPEN },
-    { "P1,F2/form", form, BOTH },
-    { "P1,F2/form-fetch", form_fetch, BOTH },
-    { "P1,F2/form-locked", form_locked, BOTH },
-    { "W5,W6/not-redirected", not_redirected, BOTH },
+    { "P1/registers", registers, BOTH | ALIKE },
+    { "P1,F2/form", form, BOTH | ALIKE },
+    { "P1,F2/form-fetch", form_fetch, BOTH | ALIKE },
+    { "P1,F2/form-locked", form_locked, BOTH | ALIKE },
+    { "W5,W6/not-redirected", not_redirected, BOTH | ALIKE },
     { "P2,A8/release", release, BOTH },
-    { "P2/refused", release_refused, BOTH },
-    { "P3,A8,F1/untaken", untaken, BOTH },
-    { "P3,A8/take-first", take_first, BOTH },
-    { "P3,A8/taken-once", taken_once, BOTH },
-    { "P3/refused", take_refused, BOTH },
+    { "P2/refused", release_refused, BOTH | ALIKE },
+    { "P3,A8,F1/untaken", untaken, BOTH | ALIKE },
+    { "P3,A8/take-first", take_first, BOTH | ALIKE },
+    { "P3,A8/taken-once", taken_once, BOTH | ALIKE },
+    { "P3/refused", take_refused, BOTH | ALIKE },
     { "P5,P2/offer", offer, BOTH },
-    { "P5/refused", offer_refused, BOTH },
+    { "P5/refused", offer_refused, BOTH | ALIKE },
     { "P6,L5/offer", offer_open, BOTH | OPEN },
     { 0 }
 };

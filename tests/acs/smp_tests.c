@@ -229,11 +229,11 @@ static void init_sipi(struct ctx *c)
 }
 
 const struct test smp_tests[] = {
-    { "E5/running-elsewhere", running_elsewhere, BOTH | SMP },
-    { "E4,A7/migrate", migrate, BOTH | SMP },
-    { "X5,A8/destroyed-elsewhere", destroy_elsewhere, BOTH | SMP },
+    { "E5/running-elsewhere", running_elsewhere, BOTH | SMP | ALIKE },
+    { "E4,A7/migrate", migrate, BOTH | SMP | ALIKE },
+    { "X5,A8/destroyed-elsewhere", destroy_elsewhere, BOTH | SMP | ALIKE },
     { "A7,A3/tlb-primed-elsewhere", primed_there, LEVEL0 | SMP },
-    { "A7,P2/stale-slb", stale_slb, BOTH | SMP },
-    { "X2,X1/init-and-sipi", init_sipi, BOTH | SMP },
+    { "A7,P2/stale-slb", stale_slb, BOTH | SMP | ALIKE },
+    { "X2,X1/init-and-sipi", init_sipi, BOTH | SMP | ALIKE },
     { 0 }
 };
