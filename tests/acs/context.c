@@ -494,6 +494,13 @@ static bool before_enter(const struct ctx *c, const struct seen *s)
     return interrupt && s->st.rip == c->launch.rip;
 }
 
+/* In a VM: an interrupt of the controller, say, in a stay that was not to have one */
+static bool unasked(const struct ctx *c, const struct seen *s)
+{
+    return c->vm && !c->timer && s->exit == VMEXIT_INTR && c->depth < AS_FRAMES &&
+           s->st.rip == resume_point(c, c->depth);
+}
+
 /* Refused at a resume point: the registers are still the 'visor's */
 static bool not_entered(const struct ctx *c, const struct seen *s)
 {
@@ -513,7 +520,11 @@ static void stay(struct ctx *c)
             stay_on_metal(c, timer);
         }
         timer *= 2;             /* the next may come further */
-    } while (before_enter(c, s));
+        if (unasked(c, s)) {
+            check_outside(c, s);
+            c->launch.rip = s->st.rip;
+        }
+    } while (before_enter(c, s) || unasked(c, s));
     at = s->vector == VEC_SYSCALL ? s->st.gpr[RCX] : s->st.rip;
     if (c->depth < AS_FRAMES && at == resume_point(c, c->depth) && !not_entered(c, s)) {
         check_outside(c, s);
