@@ -76,10 +76,23 @@ static bool aborted(const Work *w)
 /* Interrupts and notices                                              */
 /* ------------------------------------------------------------------ */
 
+/* A message goes wherever the 'visor says, be it a device: never out of our
+ * coroutine, in which device code must not run.  Any thread. */
 static void raise_irq(AppSheathTdma *s, unsigned vector)
 {
-    if (msix_enabled(PCI_DEVICE(s))) {
-        msix_notify(PCI_DEVICE(s), vector);
+    qatomic_or(&s->irqs, 1u << vector);
+    qemu_bh_schedule(s->irq_bh);
+}
+
+static void send_irqs(void *opaque)
+{
+    AppSheathTdma *s = opaque;
+    uint32_t irqs = qatomic_xchg(&s->irqs, 0);
+
+    for (unsigned i = 0; i < AS_IRQ_COUNT; i++) {
+        if (irqs >> i & 1 && msix_enabled(PCI_DEVICE(s))) {
+            msix_notify(PCI_DEVICE(s), i);
+        }
     }
 }
 
@@ -199,25 +212,29 @@ static bool coroutine_fn zero_pages(AppSheathTdma *s, uint64_t *frames,
 /* Guest memory: ordinary untrusted accesses (D4)                      */
 /* ------------------------------------------------------------------ */
 
-static bool read_guest(AppSheathTdma *s, uint64_t addr, void *buf, uint64_t len)
+/* To RAM only: no device's code may run in our coroutine */
+static bool transfer(AppSheathTdma *s, uint64_t addr, void *buf, uint64_t len,
+                     DMADirection way)
 {
+    PCIDevice *dev = PCI_DEVICE(s);
+    MemTxAttrs attrs = { .memory = 1, .requester_id = pci_requester_id(dev) };
     bool ok;
 
     arbiter_controller_at_work(true);
-    ok = pci_dma_read(PCI_DEVICE(s), addr, buf, len) == MEMTX_OK;
+    ok = pci_dma_rw(dev, addr, buf, len, way, attrs) == MEMTX_OK;
     arbiter_controller_at_work(false);
     return ok;
+}
+
+static bool read_guest(AppSheathTdma *s, uint64_t addr, void *buf, uint64_t len)
+{
+    return transfer(s, addr, buf, len, DMA_DIRECTION_TO_DEVICE);
 }
 
 static bool write_guest(AppSheathTdma *s, uint64_t addr, const void *buf,
                         uint64_t len)
 {
-    bool ok;
-
-    arbiter_controller_at_work(true);
-    ok = pci_dma_write(PCI_DEVICE(s), addr, buf, len) == MEMTX_OK;
-    arbiter_controller_at_work(false);
-    return ok;
+    return transfer(s, addr, (void *)buf, len, DMA_DIRECTION_FROM_DEVICE);
 }
 
 static bool read_list(Work *w)
@@ -1367,11 +1384,6 @@ static const MemoryRegionOps tdma_ops = {
 
 static void on_denied(void *opaque)
 {
-    qemu_bh_schedule(APPSHEATH_TDMA(opaque)->log_bh);
-}
-
-static void tdma_log_irq(void *opaque)
-{
     raise_irq(opaque, AS_IRQ_LOG);
 }
 
@@ -1435,7 +1447,7 @@ static void tdma_realize(PCIDevice *dev, Error **errp)
     }
     qemu_mutex_init(&s->zero_lock);
     s->work_bh = qemu_bh_new(tdma_work, s);
-    s->log_bh = qemu_bh_new(tdma_log_irq, s);
+    s->irq_bh = qemu_bh_new(send_irqs, s);
     s->line_timer = timer_new_ms(QEMU_CLOCK_REALTIME, show_line, s);
     appsheath_usbhost_init(&s->usb, DEVICE(s), tdma_key_changed, s);
     s->arbiter->events_opaque = s;

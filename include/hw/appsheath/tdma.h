@@ -66,7 +66,8 @@ struct AppSheathTdma {
     /* The one coroutine that does the work, in the main loop */
     bool running, in_request;
     bool reset_wanted;
-    QEMUBH *work_bh, *log_bh;
+    QEMUBH *work_bh, *irq_bh;
+    uint32_t irqs;              /* MSI-X vectors to send, by irq_bh */
     QSLIST_HEAD(, TdmaCondemned) condemned;
     uint64_t making;            /* base of the CREATE that is being done */
     bool doomed;                /* a DESTROY overtook it */

@@ -241,13 +241,11 @@ static bool fill_ordinary(AppSheathSlb *s, vaddr addr, int size,
     if (s->thrown) {
         cpu_loop_exit_noexc(s->cs);
     }
-    if (!ok) {
+    if (!ok || !fill_outside(s, addr, access, base, probe, ra)) {
+        s->fault = (SlbFault) { 0 };
         return false;
     }
     full = *filled(s->cs, addr, base);
-    if (!fill_outside(s, addr, access, base, probe, ra)) {
-        return false;
-    }
     refill(s->cs, addr, mmu_idx, &full, full.prot & ~PAGE_EXEC,
            full.lg_page_size);
     s->fault = (SlbFault) { 0 };
@@ -275,6 +273,9 @@ static bool fetch_inside(AppSheathSlb *s, vaddr addr, int size, int mmu_idx,
     if ((env->hflags & HF_CPL_MASK) != s->context->level) {
         slb_leave_by_jump(s);                                   /* E8 */
     }
+    if (page_of(addr) == s->arbiter->window_base) {
+        slb_fault(s, AS_CAUSE_FORM, addr, MMU_INST_FETCH, ra);  /* P1 */
+    }
     if (!owns(s, addr)) {
         if (page_of(env->eip) != page_of(addr)) {
             slb_fault(s, AS_CAUSE_WINDOW, addr, MMU_INST_FETCH, ra);
@@ -284,6 +285,37 @@ static bool fetch_inside(AppSheathSlb *s, vaddr addr, int size, int mmu_idx,
     return fill_window(s, addr, size, MMU_INST_FETCH, mmu_idx, false, ra);
 }
 
+/* Whose level is this trusted index of? */
+static uint32_t level_of(int mmu_idx)
+{
+    return is_mmu_index_user(mmu_idx - APPSHEATH_MMU_BIAS) ? 3 : 0;
+}
+
+/*
+ * Descriptor tables, the TSS and the like are read at the ordinary indexes
+ * inside as well: as outside, but for the full address (X2).
+ */
+static bool fill_at_base(AppSheathSlb *s, vaddr addr, int size,
+                         MMUAccessType access, int mmu_idx, bool probe,
+                         uintptr_t ra)
+{
+    bool implicit = mmu_idx == MMU_PHYS_IDX || mmu_idx == MMU_NESTED_IDX;
+    bool inside = !implicit && slb_inside(cpu_env(s->cs));
+    bool ok;
+
+    if (inside) {
+        s->fault = (SlbFault) { .cr2 = addr };
+    }
+    ok = upstream->tlb_fill(s->cs, inside ? page_of(addr) : addr, size, access,
+                            mmu_idx, probe, ra) &&
+         (implicit ? fill_implicit(s, addr, mmu_idx)
+                   : fill_outside(s, addr, access, mmu_idx, probe, ra));
+    if (inside) {
+        s->fault = (SlbFault) { 0 };
+    }
+    return ok;
+}
+
 static bool sheath_tlb_fill(CPUState *cs, vaddr addr, int size,
                             MMUAccessType access, int mmu_idx, bool probe,
                             uintptr_t ra)
@@ -291,16 +323,17 @@ static bool sheath_tlb_fill(CPUState *cs, vaddr addr, int size,
     AppSheathSlb *s = slb_of(cs);
 
     if (mmu_idx < APPSHEATH_MMU_BIAS) {
-        if (!upstream->tlb_fill(cs, addr, size, access, mmu_idx, probe, ra)) {
-            return false;
-        }
-        if (mmu_idx == MMU_PHYS_IDX || mmu_idx == MMU_NESTED_IDX) {
-            return fill_implicit(s, addr, mmu_idx);
-        }
-        return fill_outside(s, addr, access, mmu_idx, probe, ra);
+        return fill_at_base(s, addr, size, access, mmu_idx, probe, ra);
     }
     if (access == MMU_INST_FETCH) {
         return fetch_inside(s, addr, size, mmu_idx, ra);
+    }
+    if (level_of(mmu_idx) != s->context->level) {
+        /* E8: a call gate may not push the program's RIP and RSP */
+        if (probe) {
+            return false;
+        }
+        slb_fault(s, AS_CAUSE_FORM, addr, access, ra);
     }
     return as_in_window(s->arbiter->core, addr)
            ? fill_window(s, addr, size, access, mmu_idx, probe, ra)
@@ -351,6 +384,20 @@ static uint64_t public_error(int vector, uint64_t error)
     return vector == EXCP0E_PAGE ? error & SLB_PF_BITS : 0;
 }
 
+/*
+ * QEMU aborts on an interrupt without a TSS, which VMLOAD and RSM can bring
+ * about; one of no length makes it the #TS that it should be.
+ */
+static void need_tss(CPUX86State *env)
+{
+    unsigned type = env->tr.flags >> DESC_TYPE_SHIFT & 7;
+
+    if (!(env->tr.flags & DESC_P_MASK) || (type != 1 && type != 3)) {
+        env->tr.limit = 0;
+        env->tr.flags = DESC_P_MASK | 11 << DESC_TYPE_SHIFT;
+    }
+}
+
 static void sheath_do_interrupt(CPUState *cs)
 {
     AppSheathSlb *s = slb_of(cs);
@@ -370,6 +417,7 @@ static void sheath_do_interrupt(CPUState *cs)
         env->error_code = public_error(vector, env->error_code);
         env->exception_next_eip = env->eip;
     }
+    need_tss(env);
     upstream->do_interrupt(cs);
 }
 
@@ -402,7 +450,18 @@ static bool sheath_exec_interrupt(CPUState *cs, int requests)
             slb_event(s, cause_of(request), AS_VECTOR_NONE, 0, env->eip, 0, 0);
         }
     }
+    need_tss(env);
     return upstream->cpu_exec_interrupt(cs, requests);
+}
+
+/* cpu_exec_step_atomic() does not call cpu_exec_exit() when an exception ends
+ * it: what was kept apart from env->eflags would be lost */
+static void finish_atomic(CPUState *cs)
+{
+    if (slb_of(cs)->executing) {
+        upstream->cpu_exec_exit(cs);
+        slb_of(cs)->executing = false;
+    }
 }
 
 /* HLT with the program's own TF: QEMU would deliver #DB past do_interrupt */
@@ -411,6 +470,7 @@ static bool sheath_exec_halt(CPUState *cs)
     CPUX86State *env = cpu_env(cs);
     bool work;
 
+    finish_atomic(cs);
     if (!slb_inside(env) || !(env->eflags & TF_MASK)) {
         return upstream->cpu_exec_halt(cs);
     }
@@ -428,6 +488,7 @@ static bool sheath_exec_halt(CPUState *cs)
 
 static void sheath_exec_enter(CPUState *cs)
 {
+    finish_atomic(cs);
     upstream->cpu_exec_enter(cs);
     slb_of(cs)->executing = true;
 }

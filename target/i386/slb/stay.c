@@ -289,11 +289,19 @@ void slb_settle(AppSheathSlb *s)
 {
     CPUX86State *env = cpu_env(s->cs);
 
+    unsigned cpl = env->hflags & HF_CPL_MASK;
+    uint64_t rsp = env->regs[R_ESP];
+    bool up;
+
     if (did_syscall(s)) {
         leave_by_syscall(s);
-    } else if ((env->hflags & HF_CPL_MASK) != s->context->level) {
+    } else if (cpl != s->context->level) {
         trace_appsheath_leave(s->cs->cpu_index, s->context->psp, "level");
+        up = cpl < s->context->level;
         step_outside(s);                                        /* E8 */
+        if (up) {   /* SYSENTER: the stack is the kernel's, not the user's */
+            env->regs[R_ESP] = rsp;
+        }
     }
 }
 
