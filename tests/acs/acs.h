@@ -45,7 +45,7 @@
     X(int3) X(int1) X(intn) X(ud2) X(div) X(nm) X(syscall) X(hlt) X(loop) X(jump) \
     X(read) X(write) X(read1) X(read2) X(read4) X(read16) X(write1) X(write2) X(write4) \
     X(write16) X(locked) X(movs) X(command) X(in) X(out) X(cpuid) X(rdmsr) X(vmmcall) \
-    X(vmrun) X(nops) X(shadow) X(traps)
+    X(vmrun) X(nops) X(shadow) X(traps) X(sysenter) X(far_call)
 
 /* Selectors; the layout is SYSRET's */
 #define SEL_CODE        0x08
@@ -54,11 +54,13 @@
 #define SEL_USER_CODE   0x23
 #define SEL_COMPAT      0x28
 #define SEL_TSS         0x38
+#define SEL_CALL_GATE   0x4b    /* where a test wants it, for users too */
 
 #define VEC_LANDING     0x81    /* INT at the end of a stay, in ordinary memory */
 #define VEC_INT         0x90    /* INT of the program */
 #define VEC_GATE        0x91    /* its gate points where a test wants it */
 #define VEC_SYSCALL     0x100   /* not a vector: LSTAR */
+#define VEC_SYSENTER    0x101   /* nor that: SYSENTER_EIP */
 
 #ifndef __ASSEMBLER__
 #define ACT(name) ACT_##name,

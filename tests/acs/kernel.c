@@ -230,6 +230,15 @@ void set_gate(unsigned vector, uint64_t target, unsigned dpl)
     };
 }
 
+/* For users too; in the first vCPU's GDT */
+void set_call_gate(uint64_t target)
+{
+    uint64_t *gate = &cpus[0].gdt[SEL_CALL_GATE / 8];
+
+    gate[0] = (target & 0xffff) | SEL_CODE << 16 | 0xecul << 40 | (target >> 16 & 0xffff) << 48;
+    gate[1] = target >> 32;
+}
+
 static void idt_init(void)
 {
     for (unsigned i = 0; i < VECTORS; i++) {
@@ -244,7 +253,7 @@ static void cpu_init(struct cpu *me)
     struct table gdtr = { sizeof(me->gdt) - 1, (uint64_t)me->gdt };
     struct table idtr = { sizeof(idt) - 1, (uint64_t)idt };
     uint64_t at = (uint64_t)&me->tss;
-    const uint64_t gdt[9] = {
+    const uint64_t gdt[11] = {
         0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cff3000000ffff, 0x00affb000000ffff,
         0x00cf9b000000ffff, 0x00cffb000000ffff,
         0x0000890000000067 | (at & 0xffffff) << 16 | (at >> 24 & 0xff) << 56, at >> 32,

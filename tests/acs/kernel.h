@@ -80,7 +80,7 @@ struct cpu {
     bool keep_nmi_blocked;
     struct seen seen;
     uint64_t stay_stack;
-    uint64_t gdt[9];
+    uint64_t gdt[11];
     struct tss tss;
     void (*volatile job)(void *arg);
     void *arg;
@@ -174,6 +174,7 @@ bool failed(void);
 _Noreturn void give_up(const char *f, ...) __attribute__((format(printf, 1, 2)));
 bool want(const char *what, uint64_t seen, uint64_t expected);
 void set_gate(unsigned vector, uint64_t target, unsigned dpl);
+void set_call_gate(uint64_t target);
 void unmap(uint64_t va);
 void map_flush(uint64_t va, uint64_t pa, uint64_t flags);
 void job_begin(void (*job)(void *), void *arg);
@@ -256,7 +257,7 @@ void dirty_vectors(uint64_t word);
 access do_load8, do_load16, do_load32, do_store8, do_store16, do_store32, do_add, do_xchg,
        do_cmpxchg, do_fxsave, do_fxrstor, do_movs_from, do_movs_to, do_stos, do_jump, do_gather;
 extern uint8_t landing[], landing_vm[], stranger[], stranger_end[];
-extern uint8_t acs_stubs[], acs_syscall[], ap_begin[], ap_end[];
+extern uint8_t acs_stubs[], acs_syscall[], acs_sysenter[], ap_begin[], ap_end[];
 extern struct state ap_found;
 extern const uint64_t images[4];
 

@@ -237,6 +237,60 @@ static void syscall_level0(struct ctx *c)
     want("X1: RSP outside", seen()->st.gpr[RSP], c->rsp[0]);
 }
 
+/* ---- other ways to another level (E8) ---- */
+
+#define MSR_SYSENTER_CS 0x174
+
+/* A jump out without a frame, or on AMD's CPUs no instruction at all */
+static void sysenter(struct ctx *c)
+{
+    uint64_t stack = page_alloc() + PAGE_SIZE - 0x20;
+
+    wrmsr(MSR_SYSENTER_CS, SEL_CODE);
+    wrmsr(MSR_SYSENTER_CS + 1, stack);
+    wrmsr(MSR_SYSENTER_CS + 2, (uint64_t)acs_sysenter);
+    prepare(c);
+    start(c, ACT_sysenter);
+    if (seen()->vector == 6) {
+        want_event(c, 6, 0);
+        want_frame(c, AS_CAUSE_EXCEPTION, 6, 0, 0, action_at(c, ACT_sysenter));
+        return;
+    }
+    want("vector", seen()->vector, VEC_SYSENTER);
+    want("RSP", seen()->st.gpr[RSP], c->level ? stack : c->rsp[0]);
+    c->rsp[0] = seen()->st.gpr[RSP];
+    c->launch.cs = 0;
+    check_outside(c, seen());
+    want("E8: frames", peek(c, c->base + AS_PSP_DEPTH), 0);
+}
+
+/* To level 0, on the stack of the TSS, which must not get the program's RSP and RIP */
+static void call_gate(struct ctx *c)
+{
+    struct __attribute__((packed)) far { uint32_t offset; uint16_t selector; } *far;
+    uint64_t *stack = host(cpus[0].tss.rsp[0] - 0x100);
+    struct area *a = prepare(c);
+
+    memset(stack, 0, 0x100);
+    set_call_gate((uint64_t)landing);
+    far = (void *)a->scratch;
+    *far = (struct far) { 0, SEL_CALL_GATE };
+    a->orders.gpr[RBX] = user(far);
+    start(c, ACT_far_call);
+    for (unsigned i = 0; i < 0x100 / 8; i++) {
+        if (stack[i] - c->base - AS_TEXT_OFF < (uint64_t)CTX_PAGES * PAGE_SIZE) {
+            wrong("E8: on the stack of the TSS: 0x%lx", stack[i]);
+        }
+    }
+    if (c->level) {
+        want_event(c, 13, 0);
+        return;
+    }
+    want("vector", seen()->vector, VEC_LANDING);
+    want("RIP", seen()->st.rip, (uint64_t)landing + 2);
+    check_outside(c, seen());
+}
+
 /* ---- single step and breakpoints ---- */
 
 /* The program's own TF is an event after each instruction */
@@ -507,6 +561,8 @@ const struct test leave_tests[] = {
     { "X2,E4,E8/syscall-iretq", syscall_iret, LEVEL3 | ALIKE },
     { "X2,E4,E8/syscall-sysret", syscall_sysret, LEVEL3 | ALIKE },
     { "X1,E8/syscall", syscall_level0, LEVEL0 | ALIKE },
+    { "E8,X1/sysenter", sysenter, BOTH | ALIKE },
+    { "E8,X1/call-gate", call_gate, BOTH | ALIKE },
     { "X2,E4/own-single-step", own_step, BOTH | ALIKE },
     { "E6/visor-single-step", visor_step, BOTH },
     { "E6/visor-single-step-and-event", visor_step_event, BOTH },

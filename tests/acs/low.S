@@ -100,6 +100,19 @@ acs_syscall:
         push    $VEC_SYSCALL
         jmp     acs_common
 
+        /* SYSENTER comes with a stack */
+        .globl  acs_sysenter
+acs_sysenter:
+        mov     %rsp, syscall_rsp
+        push    $0
+        push    syscall_rsp
+        pushfq
+        push    $0
+        push    $acs_sysenter
+        push    $0
+        push    $VEC_SYSENTER
+        jmp     acs_common
+
 /* ---- into a context ---- */
 
         .macro  push_callee

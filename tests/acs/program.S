@@ -231,6 +231,8 @@ act_jump:
         action  rdmsr, rdmsr
         action  vmmcall, vmmcall
         action  vmrun, vmrun
+        action  sysenter, sysenter
+        action  far_call, lcall *(%rbx)
 
         /* A command of the port, and what the port says of it: RCX is there */
 act_command:
