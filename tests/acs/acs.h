@@ -14,7 +14,6 @@
 
 /* struct state: registers, in the order of a frame where it has them */
 #define ST_GPR          0x000
-#define ST_RIP          0x080
 #define ST_RFLAGS       0x088
 #define ST_FS           0x090
 #define ST_GS           0x098
@@ -24,7 +23,6 @@
 #define ST_SIZE         0x4c0
 
 /* The area: what to load, and what was there at the end */
-#define AREA_ORDERS     0x000
 #define AREA_DUMP       0x800
 #define DUMPED          0x646570
 
@@ -35,8 +33,7 @@
 #define INFO_STOP       2       /* not 0: the loop ends */
 #define INFO_SECRET     3       /* a page with a pattern */
 #define INFO_SPARE      4       /* pages nobody uses */
-#define INFO_LOOP_END   5
-#define INFO_END        6       /* one past its last page */
+#define INFO_END        5       /* one past its last page */
 #define STACK_BYTES     0x400   /* ... of so many bytes */
 #define SECRET_WORD     0x7e57ab1e5ec2e700
 
@@ -45,14 +42,13 @@
     X(int3) X(int1) X(intn) X(ud2) X(div) X(nm) X(syscall) X(hlt) X(loop) X(jump) \
     X(read) X(write) X(read1) X(read2) X(read4) X(read16) X(write1) X(write2) X(write4) \
     X(write16) X(locked) X(movs) X(command) X(in) X(out) X(cpuid) X(rdmsr) X(vmmcall) \
-    X(vmrun) X(nops) X(shadow) X(traps) X(sysenter) X(far_call)
+    X(vmrun) X(nops) X(shadow) X(traps) X(sysenter) X(far_call) X(pkru)
 
 /* Selectors; the layout is SYSRET's */
 #define SEL_CODE        0x08
 #define SEL_DATA        0x10
 #define SEL_USER_DATA   0x1b
 #define SEL_USER_CODE   0x23
-#define SEL_COMPAT      0x28
 #define SEL_TSS         0x38
 #define SEL_CALL_GATE   0x4b    /* where a test wants it, for users too */
 

@@ -202,7 +202,7 @@ static void visor_registers(void)
     asm volatile("fldcw %0" : : "m"(fcw));
     asm volatile("wrfsbase %0; wrgsbase %1" : : "r"(VISOR_FS), "r"(VISOR_GS));
     wrmsr(MSR_KERNEL_GS, VISOR_KERNEL_GS);
-    if (has_pku) {
+    if (has_pku && read_pkru() != VISOR_PKRU) {         /* it flushes QEMU's TLB, which hides things */
         asm volatile("wrpkru" : : "a"(VISOR_PKRU), "c"(0), "d"(0));
     }
     visor_debug();
@@ -494,17 +494,17 @@ static bool before_enter(const struct ctx *c, const struct seen *s)
     return interrupt && s->st.rip == c->launch.rip;
 }
 
-/* In a VM: an interrupt of the controller, say, in a stay that was not to have one */
-static bool unasked(const struct ctx *c, const struct seen *s)
-{
-    return c->vm && !c->timer && s->exit == VMEXIT_INTR && c->depth < AS_FRAMES &&
-           s->st.rip == resume_point(c, c->depth);
-}
-
 /* Refused at a resume point: the registers are still the 'visor's */
 static bool not_entered(const struct ctx *c, const struct seen *s)
 {
     return s->st.gpr[RBX] == c->launch.gpr[RBX];
+}
+
+/* In a VM: an interrupt of the controller, say, in a stay that was not to have one */
+static bool unasked(const struct ctx *c, const struct seen *s)
+{
+    return c->vm && !c->timer && s->exit == VMEXIT_INTR && c->depth < AS_FRAMES &&
+           s->st.rip == resume_point(c, c->depth) && !not_entered(c, s);
 }
 
 static void stay(struct ctx *c)

@@ -183,10 +183,7 @@ static void record(struct seen *s, const struct frame *f, const struct state *st
     s->ss = f->ss;
     s->cr2 = read_cr2();
     s->kernel_gs = rdmsr(0xc0000102);
-    s->pkru = 0;
-    if (has_pku) {
-        asm volatile("rdpkru" : "=a"(s->pkru) : "c"(0) : "rdx");
-    }
+    s->pkru = has_pku ? read_pkru() : 0;
     read_debug(s->dr);
 }
 
@@ -425,6 +422,20 @@ static bool contains(const char *text, const char *part)
     return !*part;
 }
 
+/* Whatever the test left behind */
+static void as_before(void)
+{
+    running = false;
+    visor_ts = visor_plain = false;
+    visor_break = visor_watch = 0;
+    cpus[0].inside = false;
+    cpus[0].recover = 0;
+    cpus[0].keep_nmi_blocked = false;
+    timer_as_usual();
+    asm volatile("sti");
+    ctx_free_all();
+}
+
 static void run_test(const struct test *t, unsigned level, bool open)
 {
     struct ctx *volatile c = NULL;
@@ -447,15 +458,7 @@ static void run_test(const struct test *t, unsigned level, bool open)
         c = ctx_new(level, MIB, open);
         t->run(c);
     }
-    running = false;
-    visor_ts = visor_plain = false;
-    visor_break = visor_watch = 0;
-    cpus[0].inside = false;
-    cpus[0].recover = 0;
-    cpus[0].keep_nmi_blocked = false;
-    timer_as_usual();
-    asm volatile("sti");
-    ctx_free_all();
+    as_before();
     say_tap("%sok %u - %s", test_failed ? "not " : "", number, name);
 }
 

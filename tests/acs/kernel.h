@@ -26,7 +26,6 @@ enum { WAY_IRET, WAY_JMP, WAY_CALL, WAY_RET, WAY_LRET, WAY_LJMP, WAY_LCALL, WAY_
 #define FLAG_IOPL       0x3000ul
 #define FLAG_NT         0x4000ul
 #define FLAG_RF         0x10000ul
-#define FLAG_VM         0x20000ul
 #define FLAG_AC         0x40000ul
 #define CANARY_FLAGS    0x244cd7ul      /* ID AC NT OF DF SF ZF AF PF CF, bit 1 */
 
@@ -158,6 +157,14 @@ struct test {
 
 extern const struct test leave_tests[], enter_tests[], frame_tests[], port_tests[],
     memory_tests[], vm_tests[], smp_tests[];
+
+static inline uint32_t read_pkru(void)
+{
+    uint32_t pkru;
+
+    asm volatile("rdpkru" : "=a"(pkru) : "c"(0) : "rdx");
+    return pkru;
+}
 
 /* ---- kernel.c ---- */
 

@@ -122,6 +122,24 @@ static void lazy_fpu(struct ctx *c)
     want_unharmed(c);
 }
 
+/* Protection keys: the program's own do not stay, and come back; forged ones neither harm */
+static void pkru(struct ctx *c)
+{
+    struct area *a = prepare(c);
+
+    if (!has_pku) {
+        note("this CPU has no protection keys");
+        return;
+    }
+    a->orders.gpr[RAX] = 0x50000000;
+    a->orders.gpr[RCX] = a->orders.gpr[RDX] = 0;
+    start(c, ACT_pkru);
+    want_event(c, 3, 0);
+    want("X2: PKRU in the frame", (uint32_t)peek(c, psp_frame(c, 0, AS_FR_PKRU)), 0x50000000);
+    resume(c);
+    want_unharmed(c);
+}
+
 #define PAGE_OFFSET     0x9a8
 
 static void page_fault(struct ctx *c, unsigned action, uint64_t error)
@@ -555,6 +573,7 @@ const struct test leave_tests[] = {
     { "X2,E4/divide-error", divide, BOTH | ALIKE },
     { "X2,E4/not-canonical", not_canonical, BOTH | ALIKE },
     { "X2,E4/lazy-fpu", lazy_fpu, BOTH | ALIKE },
+    { "X1,X2,E4/pkru", pkru, BOTH | ALIKE },
     { "X2,E4,W4/page-fault-read", page_fault_read, BOTH | ALIKE },
     { "X2,E4,W4/page-fault-write", page_fault_write, BOTH | ALIKE },
     { "X2,E4/rep-in-the-middle", rep_middle, BOTH | ALIKE },

@@ -50,7 +50,7 @@ entry:
         jmp     start
         .org    entry + INFO - AS_TEXT_OFF
         .quad   actions, stacks, stop, secret, spare          /* linked at 0 */
-        .quad   loop_end, memory_end
+        .quad   memory_end
 
         /* Nothing before PUSHFQ changes a flag or a vector register (E3) */
 start:
@@ -244,6 +244,13 @@ act_command:
 act_nm:
         int3
         movaps  %xmm0, %xmm0
+        jmp     dump
+
+        /* RAX is the new one, and becomes what it is after the event */
+act_pkru:
+        wrpkru
+        int3
+        rdpkru
         jmp     dump
 
 act_nops:

@@ -7,7 +7,6 @@
 #define INTERCEPT(code) (1ul << ((code) - VMEXIT_INTR))
 #define EXCEPTIONS      (1u << 0 | 1u << 3 | 1u << 6 | 1u << 13 | 1u << 14)
 #define NPF_FINAL       (1ul << 32)
-#define NPF_WALK        (1ul << 33)
 #define GUEST_ONLY_VA   SCRATCH_VA
 #define GARBAGE         0xbadc0ffee0dd0000ul    /* what the VMCB's fields had before */
 
