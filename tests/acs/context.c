@@ -475,7 +475,9 @@ bool at_landing(const struct ctx *c)
 {
     const struct seen *s = seen();
 
-    return c->vm ? s->exit == VMEXIT_VMMCALL && s->st.rip == landing_of(c)
+    /* in a VM an interrupt that nobody asked for may come just there */
+    return c->vm ? (s->exit == VMEXIT_VMMCALL || s->exit == VMEXIT_INTR) &&
+                   s->st.rip == landing_of(c)
                  : s->vector == VEC_LANDING && s->st.rip == landing_of(c) + 2;
 }
 

@@ -278,7 +278,7 @@ static void wrong_level(struct ctx *c)
     still_well(c);
 }
 
-/* The next trap switches them on again, or it could not look at the registers */
+/* The next trap switches them on again, or it could not look at the registers: no interrupt before */
 static void without_features(struct ctx *c)
 {
     features_off = visor_plain = true;
@@ -291,19 +291,19 @@ static void without_features(struct ctx *c)
 
 static void without_osxsave(struct ctx *c)
 {
-    asm volatile("mov %0, %%cr4" : : "r"(good_cr4 & ~CR4_OSXSAVE));
+    asm volatile("cli; mov %0, %%cr4" : : "r"(good_cr4 & ~CR4_OSXSAVE));
     without_features(c);
 }
 
 static void without_osfxsr(struct ctx *c)
 {
-    asm volatile("mov %0, %%cr4" : : "r"(good_cr4 & ~CR4_OSFXSR));
+    asm volatile("cli; mov %0, %%cr4" : : "r"(good_cr4 & ~CR4_OSFXSR));
     without_features(c);
 }
 
 static void without_avx(struct ctx *c)
 {
-    asm volatile("xsetbv" : : "c"(0), "a"(3), "d"(0));
+    asm volatile("cli; xsetbv" : : "c"(0), "a"(3), "d"(0));
     without_features(c);
 }
 

@@ -460,6 +460,7 @@ static void shadow(struct ctx *c)
     struct area *a = prepare(c);
     uint8_t *f;
 
+    timer_once(0);
     c->live_if = true;                          /* the program's STI */
     start(c, ACT_shadow);
     want_event(c, 6, 0);
