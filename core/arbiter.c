@@ -258,6 +258,7 @@ void as_context_free(AsArbiter *a, AsContext *c)
     if (as_context_find(a, c->psp) == c) {
         g_hash_table_remove(a->contexts, &c->psp);
     }
+    a->waiting -= g_hash_table_size(c->takes);
     g_hash_table_destroy(c->takes);
     g_free(c);
 }
@@ -281,8 +282,11 @@ static uint32_t judge_take(const AsArbiter *a, const AsContext *c, uint64_t va,
         missing += (!p || p->owner != c || p->state != AS_PAGE_PENDING) &&
                    !g_hash_table_contains(c->takes, &at);
     }
-    return g_hash_table_size(c->takes) + missing > AS_MAX_TAKES ? AS_P_FULL
-                                                                : AS_P_OK;
+    if (g_hash_table_size(c->takes) + missing > AS_MAX_TAKES ||
+        a->waiting + missing > AS_MAX_TAKES + a->frames) {
+        return AS_P_FULL;                                       /* D3 */
+    }
+    return AS_P_OK;
 }
 
 uint32_t as_take(AsArbiter *a, AsContext *c, uint64_t va, uint64_t pages)
@@ -296,16 +300,19 @@ uint32_t as_take(AsArbiter *a, AsContext *c, uint64_t va, uint64_t pages)
         if (p && p->owner == c && p->state == AS_PAGE_PENDING) {
             p->state = AS_PAGE_OWN;
         } else {
-            g_hash_table_add(c->takes, g_memdup2(&at, sizeof(at)));
+            a->waiting += g_hash_table_add(c->takes,
+                                           g_memdup2(&at, sizeof(at)));
         }
     }
     return status;
 }
 
-void as_arrived(AsContext *c, AsPage *page)
+void as_arrived(AsArbiter *a, AsContext *c, AsPage *page)
 {
-    page->state = g_hash_table_remove(c->takes, &page->va) ? AS_PAGE_OWN
-                                                           : AS_PAGE_PENDING;
+    bool awaited = g_hash_table_remove(c->takes, &page->va);
+
+    a->waiting -= awaited;
+    page->state = awaited ? AS_PAGE_OWN : AS_PAGE_PENDING;
 }
 
 uint32_t as_may_release(const AsArbiter *a, const AsContext *c, uint64_t va,

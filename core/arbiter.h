@@ -25,7 +25,8 @@
 
 #define AS_FRAME_NONE UINT64_MAX        /* no such RAM, or RAM that A5 rules out */
 #define AS_MAX_CONTEXTS 65536           /* D3 */
-#define AS_MAX_TAKES 65536              /* pages a context may wait for (P3) */
+#define AS_MAX_TAKES 65536              /* pages a context may wait for (P3); all
+                                         * contexts: these and as many as RAM has */
 #define AS_MAX_OFFERS 8                 /* offers outstanding (P5) */
 #define AS_CPU_NONE UINT32_MAX
 
@@ -129,13 +130,14 @@ struct AsContext {
  * @by_va: window page -> AsPage (W2)
  * @by_frame: frame -> AsPage
  * @bitmap: protected or locked frames; read without any lock
+ * @waiting: pages that contexts wait for (P3), of all of them
  * @next_id: of the next context
  */
 typedef struct AsArbiter {
     uint64_t frames, window_base, window_size;
     GHashTable *contexts, *by_va, *by_frame;
     unsigned long *bitmap;
-    uint64_t next_id;
+    uint64_t waiting, next_id;
 } AsArbiter;
 
 AsArbiter *as_arbiter_new(uint64_t frames, uint64_t window_base,
@@ -220,7 +222,7 @@ uint32_t as_take(AsArbiter *a, AsContext *c, uint64_t va, uint64_t pages);
  * as_arrived - P3: a locked page was zeroed: it is pending now, or the
  * program's at once where a TAKE waits for it
  */
-void as_arrived(AsContext *c, AsPage *page);
+void as_arrived(AsArbiter *a, AsContext *c, AsPage *page);
 
 /**
  * as_may_release - P2: judge a RELEASE

@@ -750,7 +750,8 @@ static void pages_arrived(Work *w)
 {
     QEMU_LOCK_GUARD(&w->s->arbiter->lock);
     for (uint32_t i = 0; i < w->req.count; i++) {
-        as_arrived(w->context, as_page_of_frame(core(w->s), w->frames[i]));
+        as_arrived(core(w->s), w->context,
+                   as_page_of_frame(core(w->s), w->frames[i]));
     }
 }
 

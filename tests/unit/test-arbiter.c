@@ -59,7 +59,7 @@ static AsPage *arrive(AsArbiter *a, AsContext *c, unsigned page, uint64_t frame)
 
     g_assert_cmpuint(add_one(a, c, page, frame), ==, AS_OK);
     p = as_page_of_frame(a, frame);
-    as_arrived(c, p);
+    as_arrived(a, c, p);
     return p;
 }
 
@@ -609,7 +609,7 @@ static void test_take_locked(void)
     p = as_page_of_frame(a, 40);
     g_assert_cmpuint(as_take(a, c, VA(10), 1), ==, AS_P_OK);
     g_assert_cmpuint(p->state, ==, AS_PAGE_LOCKED);
-    as_arrived(c, p);
+    as_arrived(a, c, p);
     g_assert_cmpuint(p->state, ==, AS_PAGE_OWN);
     as_arbiter_free(a);
 }
@@ -676,6 +676,23 @@ static void test_take_full(void)
     g_assert_cmpuint(g_hash_table_size(c->takes), ==, AS_MAX_TAKES);
     arrive(a, c, 10, 40);
     g_assert_cmpuint(as_take(a, c, VA(9), 1), ==, AS_P_OK);
+    as_arbiter_free(a);
+}
+
+/* D3: however many contexts, what they wait for is bounded by what can come */
+static void test_take_full_for_all(void)
+{
+    AsArbiter *a = as_arbiter_new(FRAMES, BASE, 1ull << 40);
+    AsContext *c = living(a, 1, 3, 2, false, 1);
+    AsContext *d = living(a, 200000, 8, 2, false, 1);
+
+    g_assert_cmpuint(as_take(a, c, VA(10), AS_MAX_TAKES), ==, AS_P_OK);
+    g_assert_cmpuint(as_take(a, d, VA(300000), FRAMES + 1), ==, AS_P_FULL);
+    g_assert_cmpuint(as_take(a, d, VA(300000), FRAMES), ==, AS_P_OK);
+    g_assert_cmpuint(as_take(a, d, VA(400000), 1), ==, AS_P_FULL);
+    as_context_free(a, c);
+    g_assert_cmpuint(a->waiting, ==, FRAMES);
+    g_assert_cmpuint(as_take(a, d, VA(400000), 1), ==, AS_P_OK);
     as_arbiter_free(a);
 }
 
@@ -1030,7 +1047,7 @@ static void step_arrive(Model *m, int who)
         Cell *c = &m->cell[f];
 
         if (c->owner == who && c->state == AS_PAGE_LOCKED && pick(m, 2)) {
-            as_arrived(s->real, as_page_of_frame(m->a, f));
+            as_arrived(m->a, s->real, as_page_of_frame(m->a, f));
             c->state = s->takes[c->page] ? AS_PAGE_OWN : AS_PAGE_PENDING;
             s->takes[c->page] = false;
         }
@@ -1238,6 +1255,7 @@ int main(int argc, char **argv)
         { "page/find", test_find_by_any_byte },
         { "P3/take/pending", test_take_pending },
         { "P3/take/once", test_take_once },
+        { "D3/take/full-for-all", test_take_full_for_all },
         { "P3/take/being-zeroed", test_take_locked },
         { "P3/take/mixed", test_take_mixed },
         { "P3/take/address", test_take_address },
