@@ -26,7 +26,7 @@ WAYS = (                        # name, options
     ('instructions counted',    # and Intel's SYSENTER
      ['-cpu', 'max,vendor=GenuineIntel', '-smp', '2', '-icount', 'shift=0']),
     ('an instruction at a time',
-     ['-cpu', 'EPYC-v4', '-smp', '1', '-accel', 'tcg,one-insn-per-tb=on']),
+     ['-cpu', 'EPYC-v4', '-smp', '2', '-accel', 'tcg,one-insn-per-tb=on']),
 )
 
 
