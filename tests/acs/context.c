@@ -502,11 +502,14 @@ static bool not_entered(const struct ctx *c, const struct seen *s)
     return s->st.gpr[RBX] == c->launch.gpr[RBX];
 }
 
-/* In a VM: an interrupt of the controller, say, in a stay that was not to have one */
+/* An interrupt of the controller, or in a VM any, in a stay that was not to have one */
 static bool unasked(const struct ctx *c, const struct seen *s)
 {
-    return c->vm && !c->timer && s->exit == VMEXIT_INTR && c->depth < AS_FRAMES &&
-           s->st.rip == resume_point(c, c->depth) && !not_entered(c, s);
+    bool interrupt = c->vm ? !c->timer && s->exit == VMEXIT_INTR
+                           : s->vector - VECTOR_MSIX < AS_IRQ_COUNT;
+
+    return interrupt && c->depth < AS_FRAMES && s->st.rip == resume_point(c, c->depth) &&
+           !not_entered(c, s);
 }
 
 static void stay(struct ctx *c)
