@@ -26,6 +26,12 @@ bool as_is_protected(const AsArbiter *a, uint64_t frame)
            frame % BITS & 1;
 }
 
+/* Pages that the 'visor or a program chose must not fall into one chain (A9) */
+static guint page_hash(gconstpointer key)
+{
+    return *(const uint64_t *)key * 0x9e3779b97f4a7c15ull >> 32;
+}
+
 AsArbiter *as_arbiter_new(uint64_t frames, uint64_t window_base,
                           uint64_t window_size)
 {
@@ -34,9 +40,9 @@ AsArbiter *as_arbiter_new(uint64_t frames, uint64_t window_base,
     a->frames = frames;
     a->window_base = window_base;
     a->window_size = window_size;
-    a->contexts = g_hash_table_new(g_int64_hash, g_int64_equal);
-    a->by_va = g_hash_table_new(g_int64_hash, g_int64_equal);
-    a->by_frame = g_hash_table_new(g_int64_hash, g_int64_equal);
+    a->contexts = g_hash_table_new(page_hash, g_int64_equal);
+    a->by_va = g_hash_table_new(page_hash, g_int64_equal);
+    a->by_frame = g_hash_table_new(page_hash, g_int64_equal);
     a->bitmap = g_new0(unsigned long, frames / BITS + 1);
     a->next_id = 1;
     return a;
@@ -94,7 +100,7 @@ AsContext *as_context_new(AsArbiter *a, uint64_t psp)
     c->psp = psp;
     c->id = a->next_id++;
     c->cpu = AS_CPU_NONE;
-    c->takes = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    c->takes = g_hash_table_new_full(page_hash, g_int64_equal, g_free, NULL);
     return c;
 }
 

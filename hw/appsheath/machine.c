@@ -306,8 +306,12 @@ static void add_class_properties(ObjectClass *oc)
         "User keys may name images by hash (on)");
 }
 
-/* Network cards boot nothing here: their option ROMs are in yet another package */
-static GlobalProperty no_option_roms[] = {
+/*
+ * Network cards boot nothing here: their option ROMs are in yet another
+ * package.  vapic, of use to KVM only, maps RAM where the guest says (A2).
+ */
+static GlobalProperty sheath_compat[] = {
+    { "apic-common", "vapic", "off" },
     { "e1000e", "romfile", "" },
     { "e1000", "romfile", "" },
     { "rtl8139", "romfile", "" },
@@ -322,7 +326,7 @@ static void set_compat_props(MachineClass *mc)
     for (guint i = 0; i < from->len; i++) {
         g_ptr_array_add(mc->compat_props, g_ptr_array_index(from, i));
     }
-    compat_props_add(mc->compat_props, no_option_roms, G_N_ELEMENTS(no_option_roms));
+    compat_props_add(mc->compat_props, sheath_compat, G_N_ELEMENTS(sheath_compat));
 }
 
 static void sheath_machine_class_init(ObjectClass *oc, void *data)

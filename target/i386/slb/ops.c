@@ -109,13 +109,35 @@ static void refill(CPUState *cs, vaddr addr, int mmu_idx,
     tlb_set_page_full(cs, mmu_idx, addr & TARGET_PAGE_MASK, &full);
 }
 
-static bool filled_with_io(CPUState *cs, vaddr addr, int mmu_idx)
+/* A page walk may let other vCPUs run, and one of them throw us out: then the
+ * instruction must not go on with what it has read (X5) */
+static void abandon_if_thrown(AppSheathSlb *s)
+{
+    if (s->thrown) {
+        s->thrown = false;
+        cpu_loop_exit_noexc(s->cs);
+    }
+}
+
+static CPUTLBEntry *filled_entry(CPUState *cs, vaddr addr, int mmu_idx)
 {
     uintptr_t mask = cs->neg.tlb.f[mmu_idx].mask >> CPU_TLB_ENTRY_BITS;
-    CPUTLBEntry *entry =
-        &cs->neg.tlb.f[mmu_idx].table[(addr >> TARGET_PAGE_BITS) & mask];
 
-    return entry->addr_idx[MMU_DATA_LOAD] & TLB_MMIO;
+    return &cs->neg.tlb.f[mmu_idx].table[(addr >> TARGET_PAGE_BITS) & mask];
+}
+
+static bool filled_with_io(CPUState *cs, vaddr addr, int mmu_idx)
+{
+    return filled_entry(cs, addr, mmu_idx)->addr_idx[MMU_DATA_LOAD] & TLB_MMIO;
+}
+
+static bool filled_with_frame(AppSheathSlb *s, vaddr addr, int mmu_idx,
+                              uint64_t frame)
+{
+    uintptr_t host = filled_entry(s->cs, addr, mmu_idx)->addend + page_of(addr);
+
+    return !filled_with_io(s->cs, addr, mmu_idx) &&
+           host == (uintptr_t)arbiter_host(s->arbiter, frame);
 }
 
 /*
@@ -222,6 +244,14 @@ static bool fill_window(AppSheathSlb *s, vaddr addr, int size,
         slb_fault(s, AS_CAUSE_FORM, addr, access, ra);
     }
     tlb_set_page_full(s->cs, mmu_idx, page_of(addr), &full);
+    if (!filled_with_frame(s, addr, mmu_idx, entry.frame)) {
+        /* A1: something lies over RAM that nothing can lie over */
+        tlb_flush_page_by_mmuidx(s->cs, addr, SLB_ALL_TRUSTED);
+        if (probe) {
+            return false;
+        }
+        slb_fault(s, AS_CAUSE_WINDOW, addr, access, ra);
+    }
     return true;
 }
 
@@ -238,9 +268,7 @@ static bool fill_ordinary(AppSheathSlb *s, vaddr addr, int size,
     s->fault = (SlbFault) { .cr2 = addr };
     ok = upstream->tlb_fill(s->cs, page_of(addr), size, access, base, probe,
                             ra);
-    if (s->thrown) {
-        cpu_loop_exit_noexc(s->cs);
-    }
+    abandon_if_thrown(s);
     if (!ok || !fill_outside(s, addr, access, base, probe, ra)) {
         s->fault = (SlbFault) { 0 };
         return false;
@@ -307,9 +335,11 @@ static bool fill_at_base(AppSheathSlb *s, vaddr addr, int size,
         s->fault = (SlbFault) { .cr2 = addr };
     }
     ok = upstream->tlb_fill(s->cs, inside ? page_of(addr) : addr, size, access,
-                            mmu_idx, probe, ra) &&
-         (implicit ? fill_implicit(s, addr, mmu_idx)
-                   : fill_outside(s, addr, access, mmu_idx, probe, ra));
+                            mmu_idx, probe, ra);
+    abandon_if_thrown(s);
+    ok = ok && (implicit
+                ? fill_implicit(s, addr, mmu_idx)
+                : fill_outside(s, addr, access, mmu_idx, probe, ra));
     if (inside) {
         s->fault = (SlbFault) { 0 };
     }

@@ -209,6 +209,7 @@ static void keep_visor(AppSheathSlb *s)
 
 static void restore_debug(CPUX86State *env, const AsKept *k)
 {
+    cpu_x86_update_dr7(env, DR7_OFF);   /* disarms what the program armed */
     for (int i = 0; i < 4; i++) {
         env->dr[i] = k->dr[i];
     }
