@@ -583,6 +583,25 @@ static void test_protect_high(void)
     sheath_stop(s);
 }
 
+/* Attack row 8: the chipset's RCRB moved over protected pages stays below */
+static void test_rcrb(void)
+{
+    Image im;
+    Sheath *s = start_with_context(&im, "");
+    uint32_t lpc = 0x80000000 | 0x1f << 11;
+
+    qtest_outl(s->qts, 0xcf8, lpc | 0xf0);
+    qtest_outl(s->qts, 0xcfc, (im.pages[1] & ~0x3fffu) | 1);
+    g_assert_cmphex(qtest_inl(s->qts, 0xcfc) & ~0x3fffu, ==,
+                    im.pages[1] & ~0x3fffu);
+    qtest_writel(s->qts, im.pages[1] + 8, 0x42424242);
+    check_log(s, im.pages[1], AS_MASTER_DEVICE, AS_KIND_WRITE);
+    g_assert_cmphex(qtest_readl(s->qts, im.pages[1] + 8), ==, 0);
+    check_log(s, im.pages[1], AS_MASTER_DEVICE, AS_KIND_READ);
+    check_intact(s, &im);
+    sheath_stop(s);
+}
+
 /* ------------------------------------------------------------------ */
 /* A4: the denial log                                                  */
 /* ------------------------------------------------------------------ */
@@ -878,6 +897,7 @@ int main(int argc, char **argv)
     ADD("A2/balloon", test_balloon);
     ADD("A7/virtio-rings", test_virtio_rings);
     ADD("A3/straddle", test_straddle);
+    ADD("A2/rcrb", test_rcrb);
     ADD("A4/log", test_log);
     ADD("A4/log-overflow", test_log_overflow);
     ADD("A4/log-repeats", test_log_repeats);

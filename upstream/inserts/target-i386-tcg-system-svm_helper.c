@@ -10,7 +10,7 @@ insert |    appsheath_vmexit(env, exit_code, &exit_info_1);
 
 rule   E8
 why    VMRUN inside a context kills it.
-test   functional: a context that does VMRUN is killed
+test   acs E8,A8/vmrun: a context that does VMRUN is killed
 within |void helper_vmrun(CPUX86State *env, int aflag, int next_eip_addend)
 after  |    uint64_t new_dr7;
 insert |
