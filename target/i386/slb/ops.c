@@ -250,6 +250,9 @@ static bool fill_window(AppSheathSlb *s, vaddr addr, int size,
         if (probe) {
             return false;
         }
+        arbiter_deny(s->arbiter, AS_RULE('A', 1),
+                     AS_MASTER_CPU + s->cs->cpu_index, access_kind(access),
+                     full.phys_addr);
         slb_fault(s, AS_CAUSE_WINDOW, addr, access, ra);
     }
     return true;
