@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "arbiter.h"
+#include "guard.h"
 
 #define BITS (8 * sizeof(unsigned long))
 
@@ -137,7 +138,7 @@ static uint32_t judge_page(const AsArbiter *a, const AsContext *c, uint64_t va,
         return AS_E_PAGE;                                       /* A5 */
     }
     there = as_page_of_frame(a, frame);
-    if (there) {
+    if (there && AS_GUARD(D2_FRAME)) {
         bool twice = there->owner == c && there->va >= first_va &&
                      there->va < va;
 
@@ -146,7 +147,7 @@ static uint32_t judge_page(const AsArbiter *a, const AsContext *c, uint64_t va,
     if (busy && busy(opaque, frame)) {
         return AS_E_BUSY;                                       /* A6 */
     }
-    return as_page_find(a, va) ? AS_E_RANGE : AS_OK;            /* W2 */
+    return as_page_find(a, va) && AS_GUARD(D2_RANGE) ? AS_E_RANGE : AS_OK; /* W2 */
 }
 
 static void add_page(AsArbiter *a, AsContext *c, uint64_t va, uint64_t frame)
@@ -158,9 +159,9 @@ static void add_page(AsArbiter *a, AsContext *c, uint64_t va, uint64_t frame)
     p->owner = c;
     p->state = AS_PAGE_LOCKED;
     link_page(c, p);
-    g_hash_table_insert(a->by_va, &p->va, p);
-    g_hash_table_insert(a->by_frame, &p->frame, p);
-    set_protected(a, frame, !c->open);
+    g_hash_table_replace(a->by_va, &p->va, p);
+    g_hash_table_replace(a->by_frame, &p->frame, p);
+    set_protected(a, frame, !c->open && (c->alive || AS_GUARD(L1_LOCK)));
 }
 
 /* Once it is hidden, another page may have its place */
@@ -174,7 +175,9 @@ static void leave_window(AsArbiter *a, AsPage *page)
 void as_remove_page(AsArbiter *a, AsPage *page)
 {
     leave_window(a, page);
-    g_hash_table_remove(a->by_frame, &page->frame);
+    if (as_page_of_frame(a, page->frame) == page) {
+        g_hash_table_remove(a->by_frame, &page->frame);
+    }
     unlink_page(page);
     page->owner->changes++;
     set_protected(a, page->frame, false);
@@ -232,14 +235,12 @@ bool as_activate(AsArbiter *a, AsContext *c, bool open, uint64_t text_bytes)
     if (g_hash_table_size(a->contexts) >= AS_MAX_CONTEXTS) {
         return false;
     }
-    g_hash_table_insert(a->contexts, &c->psp, c);
+    g_hash_table_replace(a->contexts, &c->psp, c);
     c->open = open;
     for (AsPage *p = c->pages; p; p = p->next) {
         p->state = AS_PAGE_OWN;
         p->text = p->va - text < text_bytes;                    /* L4 */
-        if (open) {
-            set_protected(a, p->frame, false);                  /* L5 */
-        }
+        set_protected(a, p->frame, !open);                      /* L5 */
     }
     c->alive = true;
     return true;
@@ -288,8 +289,9 @@ static uint32_t judge_take(const AsArbiter *a, const AsContext *c, uint64_t va,
         missing += (!p || p->owner != c || p->state != AS_PAGE_PENDING) &&
                    !g_hash_table_contains(c->takes, &at);
     }
-    if (g_hash_table_size(c->takes) + missing > AS_MAX_TAKES ||
-        a->waiting + missing > AS_MAX_TAKES + a->frames) {
+    if (AS_GUARD(D3_TAKES) &&
+        (g_hash_table_size(c->takes) + missing > AS_MAX_TAKES ||
+         a->waiting + missing > AS_MAX_TAKES + a->frames)) {
         return AS_P_FULL;                                       /* D3 */
     }
     return AS_P_OK;
@@ -318,7 +320,7 @@ void as_arrived(AsArbiter *a, AsContext *c, AsPage *page)
     bool awaited = g_hash_table_remove(c->takes, &page->va);
 
     a->waiting -= awaited;
-    page->state = awaited ? AS_PAGE_OWN : AS_PAGE_PENDING;
+    page->state = awaited || !AS_GUARD(P3_TAKE) ? AS_PAGE_OWN : AS_PAGE_PENDING;
 }
 
 uint32_t as_may_release(const AsArbiter *a, const AsContext *c, uint64_t va,
@@ -333,7 +335,7 @@ uint32_t as_may_release(const AsArbiter *a, const AsContext *c, uint64_t va,
     if (!p || p->owner != c || p->state != AS_PAGE_OWN) {
         return AS_P_NOT_OWN;
     }
-    if (p->text || p->channels || p->va == c->psp) {
+    if (p->va == c->psp || ((p->text || p->channels) && AS_GUARD(P2_REFUSE))) {
         return AS_P_REFUSED;
     }
     *page = p;
@@ -396,7 +398,8 @@ bool as_offered(const AsArbiter *a, AsContext *c, const AsOffer *offer,
     if (slot && use) {
         memset(slot, 0, sizeof(*slot));
     }
-    return slot && owns_range(a, c, offer->va, offer->pages);
+    return (slot || !AS_GUARD(P5_OFFER)) &&
+           owns_range(a, c, offer->va, offer->pages);
 }
 
 uint64_t as_resume_point(const AsContext *c, uint32_t n)

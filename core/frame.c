@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 #include "frame.h"
+#include "guard.h"
 
 #define FX_MXCSR 24
 
@@ -38,7 +39,8 @@ static uint64_t canonical(uint64_t address, unsigned bits)
 
 static uint64_t safe_rflags(uint64_t wanted, uint32_t level, uint64_t live)
 {
-    uint64_t from_frame = AS_RFLAGS_FREE | (level == 0 ? AS_RFLAGS_IF : 0);
+    uint64_t from_frame = AS_RFLAGS_FREE | (level == 0 ? AS_RFLAGS_IF : 0) |
+        (AS_GUARD(E4_FRAME) ? 0 : AS_RFLAGS_IOPL | AS_RFLAGS_IF);
     uint64_t from_live = (AS_RFLAGS_IOPL | AS_RFLAGS_IF) & ~from_frame;
 
     return (wanted & from_frame) | (live & from_live) | AS_RFLAGS_ONE;

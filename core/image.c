@@ -4,6 +4,7 @@
  */
 #include "image.h"
 #include "bytes.h"
+#include "guard.h"
 #include "appsheath/abi.h"
 
 static bool all_zero(const uint8_t *p, unsigned bytes)
@@ -20,9 +21,11 @@ static bool header_form_is_good(const uint8_t *page)
 {
     return as_load64(page + AS_IMG_MAGIC_OFF) == AS_IMG_MAGIC &&
            as_load32(page + AS_IMG_VERSION) == AS_ABI_VERSION &&
-           as_load32(page + AS_IMG_FLAGS) == 0 &&
-           all_zero(page + AS_IMG_RESERVED0, 4) &&
-           all_zero(page + AS_IMG_RESERVED1, AS_PAGE_SIZE - AS_IMG_RESERVED1);
+           (!AS_GUARD(L2_HEADER) ||
+            (as_load32(page + AS_IMG_FLAGS) == 0 &&
+             all_zero(page + AS_IMG_RESERVED0, 4) &&
+             all_zero(page + AS_IMG_RESERVED1,
+                      AS_PAGE_SIZE - AS_IMG_RESERVED1)));
 }
 
 /* Sizes nest: page 0 lies in the image, image and text lie in the memory */
@@ -57,5 +60,6 @@ bool as_image_parse(const uint8_t *page, AsImage *image)
 bool as_image_fits(const AsImage *image, uint64_t base, uint64_t pages)
 {
     return image->memory_bytes == pages * AS_PAGE_SIZE &&
-           (image->link_base == 0 || image->link_base == base);
+           (image->link_base == 0 || image->link_base == base ||
+            !AS_GUARD(L2_BASE));
 }

@@ -8,6 +8,7 @@
 #include "qemu/lockable.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
+#include "core/guard.h"
 #include "exec/address-spaces.h"
 #include "hw/appsheath/arbiter.h"
 #include "hw/core/cpu.h"
@@ -26,11 +27,14 @@ enum {
 
 uint64_t arbiter_frame(const AppSheathArbiter *s, hwaddr phys)
 {
-    if (phys % AS_PAGE_SIZE || phys < MiB) {
+    uint64_t low = AS_GUARD(A5_LOW) ? MiB : 0;
+    uint64_t reserved = AS_GUARD(A5_LOW) ? s->reserved_below_4g : 0;
+
+    if (phys % AS_PAGE_SIZE || phys < low) {
         return AS_FRAME_NONE;
     }
     if (phys < s->below_4g) {
-        return phys < s->below_4g - s->reserved_below_4g
+        return phys < s->below_4g - reserved
                ? phys / AS_PAGE_SIZE : AS_FRAME_NONE;
     }
     if (phys >= 4 * GiB && phys - 4 * GiB < s->above_4g) {
@@ -68,7 +72,7 @@ bool arbiter_busy(void *opaque, uint64_t frame)
 {
     AppSheathArbiter *s = opaque;
 
-    return qatomic_read(&s->pins[frame]) != 0;
+    return qatomic_read(&s->pins[frame]) != 0 && AS_GUARD(A6_PIN);
 }
 
 static const char *const kind_names[] = {
@@ -159,7 +163,7 @@ void arbiter_log_reset(AppSheathArbiter *s)
 static int arbiter_attrs_to_index(IOMMUMemoryRegion *region, MemTxAttrs attrs)
 {
     if (attrs.unspecified || attrs.requester_id) {
-        return FROM_DEVICE;
+        return attrs.unspecified && !AS_GUARD(A1_ATTRS) ? FROM_SLB : FROM_DEVICE;
     }
     if (attrs.space == SLB_ATTRS.space) {
         return attrs.user ? FROM_SLB : FROM_DEVICE;
@@ -202,7 +206,8 @@ static IOMMUTLBEntry arbiter_translate(IOMMUMemoryRegion *region, hwaddr addr,
                                        IOMMUAccessFlags flag, int from)
 {
     AppSheathArbiter *s = container_of(region, AppSheathArbiter, region);
-    bool denied = from != FROM_SLB && arbiter_is_protected(s, addr); /* A2 */
+    bool judged = from == FROM_CPU || (from == FROM_DEVICE && AS_GUARD(A2_DMA));
+    bool denied = judged && arbiter_is_protected(s, addr);      /* A2 */
 
     if (denied && flag != IOMMU_NONE) {     /* NONE: a TLB fill, slb judges it */
         record_transfer(s, addr, flag, from);
@@ -257,7 +262,7 @@ static bool arbiter_dma_map(MemoryRegion *mr, uint64_t offset, uint64_t len)
     pin(s, offset, len, 1);
     smp_mb();   /* pairs with protecting first and looking at pins then */
     for (uint64_t f = offset / AS_PAGE_SIZE; f <= last; f++) {
-        if (as_is_protected(s->core, f)) {
+        if (as_is_protected(s->core, f) && AS_GUARD(A2_DMA)) {
             pin(s, offset, len, -1);
             return false;
         }
@@ -312,7 +317,7 @@ static void lay_over(AppSheathArbiter *s, MemoryRegion *alias, const char *name,
                                  MEMORY_REGION(&s->region), start, size);
         /* Above all that a guest can place over RAM: RCRB, vapic, BARs (A2) */
         memory_region_add_subregion_overlap(get_system_memory(), start, alias,
-                                            INT_MAX);
+                                            AS_GUARD(A2_OVER) ? INT_MAX : 1);
     }
 }
 

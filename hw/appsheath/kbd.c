@@ -13,6 +13,7 @@
 #include "ui/input.h"
 #include "ui/vgafont.h"
 #include "appsheath/abi.h"
+#include "core/guard.h"
 #include "hw/appsheath/kbd.h"
 #include "trace.h"
 
@@ -86,7 +87,10 @@ static AppSheathKbd *the_kbd;
 
 static const char *lcd_name(AppSheathKbd *k)
 {
-    return k->owner == TO_CHANNEL ? k->name : k->shown;
+    if (!AS_GUARD(T4_LINE) && *k->shown && *k->text) {
+        return k->text;
+    }
+    return k->owner == TO_CHANNEL || !AS_GUARD(T2_BLANK) ? k->name : k->shown;
 }
 
 /* An output channel's text belongs under its own name only */
@@ -216,6 +220,17 @@ static void lcd_draw_alert(DisplaySurface *s, const char *alert)
     }
 }
 
+/* A machine with a guard off says so, whatever else it shows */
+static void lcd_draw_unsafe(DisplaySurface *s)
+{
+    g_autofree char *note = NULL;
+
+    if (as_guard_off) {
+        note = g_strdup_printf("UNSAFE: %s is off", as_guard_name(as_guard_off));
+        lcd_bar(s, BAR_Y, note, COLOUR_ALERT, COLOUR_ALERT_BG);
+    }
+}
+
 /* Drawn at one go under the BQL, so nobody sees half of it */
 static void lcd_draw(AppSheathKbd *k)
 {
@@ -228,6 +243,7 @@ static void lcd_draw(AppSheathKbd *k)
     } else if (*lcd_alert(k)) {
         lcd_draw_alert(s, lcd_alert(k));
     }
+    lcd_draw_unsafe(s);
     k->dirty = true;
     trace_appsheath_lcd(lcd_name(k), note, lcd_text(k), lcd_alert(k));
 }
@@ -275,7 +291,7 @@ static void lcd_copy(char *to, size_t size, const char *from)
 static void guard_restart(AppSheathKbd *k)
 {
     timer_del(k->guard_timer);
-    if (bitmap_empty(k->down, Q_KEY_CODE__MAX)) {
+    if (k->guard && bitmap_empty(k->down, Q_KEY_CODE__MAX)) {
         if (k->guard_ms) {
             timer_mod(k->guard_timer, k->guard_ms +
                       qemu_clock_get_ms(QEMU_CLOCK_REALTIME));
@@ -312,7 +328,7 @@ static void kbd_change_owner(AppSheathKbd *k, bool change)
             k->went_to[i] = TO_NOBODY;
         }
     }
-    k->guard = true;
+    k->guard = AS_GUARD(T3_GUARD);
     guard_restart(k);
 }
 
@@ -380,6 +396,9 @@ static void kbd_event(DeviceState *dev, QemuConsole *src, InputEvent *evt)
     switch (down ? kbd_press(k, qcode) : kbd_release(k, qcode)) {
     case TO_CHANNEL:
         kbd_to_channel(k, qcode, down);
+        if (!AS_GUARD(T1_KEYS)) {
+            kbd_to_guest(k, src, evt);
+        }
         break;
     case TO_GUEST:
         kbd_to_guest(k, src, evt);
@@ -439,7 +458,9 @@ void appsheath_kbd_close(AppSheathKbd *k)
     if (!k->key) {
         return;
     }
-    k->name[0] = 0;
+    if (AS_GUARD(T2_BLANK)) {
+        k->name[0] = 0;
+    }
     k->key = NULL;
     k->opaque = NULL;
     k->dropped = 0;
@@ -507,6 +528,11 @@ static char *kbd_get_text(Object *obj, Error **errp)
 static char *kbd_get_alert(Object *obj, Error **errp)
 {
     return g_strdup(lcd_alert(APPSHEATH_KBD(obj)));
+}
+
+static char *kbd_get_unsafe(Object *obj, Error **errp)
+{
+    return g_strdup(as_guard_name(as_guard_off) ?: "");
 }
 
 static bool kbd_get_open(Object *obj, Error **errp)
@@ -579,6 +605,7 @@ static void kbd_class_init(ObjectClass *klass, void *data)
     object_class_property_add_str(klass, "note", kbd_get_note, NULL);
     object_class_property_add_str(klass, "text", kbd_get_text, NULL);
     object_class_property_add_str(klass, "alert", kbd_get_alert, NULL);
+    object_class_property_add_str(klass, "unsafe", kbd_get_unsafe, NULL);
     object_class_property_add_bool(klass, "open", kbd_get_open, NULL);
     object_class_property_add_bool(klass, "guard", kbd_get_guard, NULL);
 }

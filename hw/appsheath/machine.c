@@ -8,6 +8,7 @@
  *  + properties "slb-entries", "slb-ways": geometry of each vCPU's SLB
  *  + property "lcd-guard": T3, milliseconds
  *  + property "hash-unit": keys may hold hashes (L2)
+ *  + properties "x-weaken", "x-unsafe": one guard off, for tests (core/guard.h)
  *  + everything that q35 has; any -cpu, any -smp, TCG only
  */
 #include "qemu/osdep.h"
@@ -15,6 +16,8 @@
 #include "qemu/error-report.h"
 #include "qapi/error.h"
 #include "cpu.h"
+#include "core/guard.h"
+#include "exec/cpu-common.h"
 #include "hw/appsheath/slb.h"
 #include "hw/appsheath/tdma.h"
 #include "hw/boards.h"
@@ -26,6 +29,7 @@
 #include "migration/blocker.h"
 #include "monitor/qdev.h"
 #include "qapi/visitor.h"
+#include "qobject/qdict.h"
 #include "system/qtest.h"
 #include "system/tcg.h"
 
@@ -41,7 +45,8 @@ struct AppSheathMachine {
     AppSheathArbiter *arbiter;
     AppSheathTdma *tdma;
     uint32_t slb_entries, slb_ways, lcd_guard;
-    bool hash_unit;
+    bool hash_unit, unsafe;
+    char *weaken;
 };
 
 static MachineClass *parent_class(void)
@@ -68,6 +73,31 @@ static void check_accelerator(void)
                      "-accel tcg.");
         exit(EXIT_FAILURE);
     }
+}
+
+/* Only on purpose, seen by the person, and never by a guest's doing */
+static void weaken(const AppSheathMachine *s)
+{
+    if (!s->weaken) {
+        return;
+    }
+    if (g_str_equal(s->weaken, "help")) {
+        as_guard_list(stdout);
+        exit(EXIT_SUCCESS);
+    }
+    if (!s->unsafe) {
+        error_report("x-weaken switches a guard off, so that attacks succeed: "
+                     "say x-unsafe=on if that is what you want");
+        exit(EXIT_FAILURE);
+    }
+    as_guard_off = as_guard_find(s->weaken);
+    if (!as_guard_off) {
+        error_report("x-weaken=%s: there is no such guard; x-weaken=help "
+                     "lists them", s->weaken);
+        exit(EXIT_FAILURE);
+    }
+    warn_report("the guard %s is off: nothing is safe on this machine",
+                s->weaken);
 }
 
 /* SMRAM may be carved out of the end of low RAM, wherever the guest says (A5) */
@@ -99,7 +129,30 @@ static void check_ram(MemoryRegion *ram)
                      "-numa node,memdev=...");
         exit(EXIT_FAILURE);
     }
+    if (qemu_ram_is_shared(ram->ram_block) && !qtest_enabled() &&
+        AS_GUARD(A2_SHARE)) {
+        error_report("-machine appsheath does not share its RAM with other "
+                     "processes, which no arbiter judges (A2): leave out "
+                     "share=on");
+        exit(EXIT_FAILURE);
+    }
 }
+
+/* A2: they reach RAM past every arbiter; devices begin after the machine */
+static bool refuse_device(DeviceListener *listener, const QDict *opts,
+                          bool from_json, Error **errp)
+{
+    const char *driver = qdict_get_try_str(opts, "driver");
+
+    if (driver && (g_str_has_prefix(driver, "vfio-") ||
+                   g_str_has_prefix(driver, "vhost-"))) {
+        error_setg(errp, "-machine appsheath has no %s: it would reach RAM "
+                   "past the arbiter (A2)", driver);
+    }
+    return false;
+}
+
+static DeviceListener device_gate = { .hide_device = refuse_device };
 
 static void make_arbiter(AppSheathMachine *s)
 {
@@ -159,8 +212,10 @@ static void sheath_machine_init(MachineState *machine)
     AppSheathMachine *s = APPSHEATH_MACHINE(machine);
     CPUState *cs;
 
+    weaken(s);
     check_accelerator();
     check_slb(s);
+    device_listener_register(&device_gate);
     if (tcg_enabled()) {
         slb_install();
     }
@@ -171,7 +226,9 @@ static void sheath_machine_init(MachineState *machine)
     }
     slb_map_port(s->arbiter);
     make_controller(s);
-    block_migration();
+    if (AS_GUARD(A8_SAVE)) {
+        block_migration();
+    }
 }
 
 /* X6: every context dies before anything else runs */
@@ -268,6 +325,27 @@ static void set_hash_unit(Object *obj, bool value, Error **errp)
     APPSHEATH_MACHINE(obj)->hash_unit = value;
 }
 
+static bool get_unsafe(Object *obj, Error **errp)
+{
+    return APPSHEATH_MACHINE(obj)->unsafe;
+}
+
+static void set_unsafe(Object *obj, bool value, Error **errp)
+{
+    APPSHEATH_MACHINE(obj)->unsafe = value;
+}
+
+static char *get_weaken(Object *obj, Error **errp)
+{
+    return g_strdup(APPSHEATH_MACHINE(obj)->weaken ?: "");
+}
+
+static void set_weaken(Object *obj, const char *value, Error **errp)
+{
+    g_free(APPSHEATH_MACHINE(obj)->weaken);
+    APPSHEATH_MACHINE(obj)->weaken = g_strdup(value);
+}
+
 static void sheath_machine_instance_init(Object *obj)
 {
     AppSheathMachine *s = APPSHEATH_MACHINE(obj);
@@ -304,6 +382,12 @@ static void add_class_properties(ObjectClass *oc)
                                    set_hash_unit);
     object_class_property_set_description(oc, "hash-unit",
         "User keys may name images by hash (on)");
+    object_class_property_add_str(oc, "x-weaken", get_weaken, set_weaken);
+    object_class_property_set_description(oc, "x-weaken",
+        "For tests: switch one guard off; help lists them");
+    object_class_property_add_bool(oc, "x-unsafe", get_unsafe, set_unsafe);
+    object_class_property_set_description(oc, "x-unsafe",
+        "For tests: allow x-weaken (off)");
 }
 
 /*

@@ -17,6 +17,7 @@
 #include "block/aio.h"
 #include "block/thread-pool.h"
 #include "core/bytes.h"
+#include "core/guard.h"
 #include "core/image.h"
 #include "core/key.h"
 #include "crypto/hash.h"
@@ -153,7 +154,7 @@ static void flush_tlbs(void)
     CPUState *cs;
 
     CPU_FOREACH(cs) {
-        if (tcg_enabled()) {
+        if (tcg_enabled() && AS_GUARD(A7_TLB)) {
             tlb_flush(cs);
         }
     }
@@ -220,6 +221,9 @@ static bool transfer(AppSheathTdma *s, uint64_t addr, void *buf, uint64_t len,
     MemTxAttrs attrs = { .memory = 1, .requester_id = pci_requester_id(dev) };
     bool ok;
 
+    if (!AS_GUARD(D4_ATTRS)) {
+        attrs = APPSHEATH_TRUSTED_ATTRS;
+    }
     arbiter_controller_at_work(true);
     ok = pci_dma_rw(dev, addr, buf, len, way, attrs) == MEMTX_OK;
     arbiter_controller_at_work(false);
@@ -269,6 +273,15 @@ static uint32_t ring_capacity(const TdmaChannel *ch)
     return pow2floor(room / sizeof(struct as_key_event));
 }
 
+static uint8_t *ring_entry(TdmaChannel *ch, uint32_t index)
+{
+    if (!AS_GUARD(T1_MASK)) {   /* wherever the program says, within 64 KiB */
+        index = as_load32(channel_at(ch, AS_RING_PRODUCED)) & 0x1fff;
+        return ch->host[0] + AS_RING_ENTRIES + index * sizeof(struct as_key_event);
+    }
+    return channel_at(ch, AS_RING_ENTRIES + index * sizeof(struct as_key_event));
+}
+
 /* T1: into the ring and nowhere else; what the program says is masked */
 static void key_event(void *opaque, uint16_t code, bool down)
 {
@@ -277,12 +290,11 @@ static void key_event(void *opaque, uint16_t code, bool down)
     uint32_t capacity = ring_capacity(ch);
     uint32_t used = ch->produced - as_load32(channel_at(ch, AS_RING_CONSUMED));
     uint32_t seq = ch->produced + ch->dropped;
-    uint8_t *entry = channel_at(ch, AS_RING_ENTRIES +
-                                (ch->produced & (capacity - 1)) *
-                                sizeof(struct as_key_event));
+    uint8_t *entry = ring_entry(ch, ch->produced & (capacity - 1));
 
     if (used >= capacity) {
-        as_store32(channel_at(ch, AS_RING_DROPPED), ++ch->dropped);
+        ch->dropped += AS_GUARD(T1_COUNT);
+        as_store32(channel_at(ch, AS_RING_DROPPED), ch->dropped);
         appsheath_kbd_dropped(s->kbd, ch->dropped);
         return;
     }
@@ -402,7 +414,7 @@ static bool coroutine_fn bury(AppSheathTdma *s, AsContext *c)
     g_autofree uint64_t *frames = frames_of(c);
 
     close_channels_of(s, c);
-    if (!zero_pages(s, frames, c->page_count, 0)) {
+    if (!zero_pages(s, frames, AS_GUARD(A8_KILL) ? c->page_count : 0, 0)) {
         return false;
     }
     WITH_QEMU_LOCK_GUARD(&s->arbiter->lock) {
@@ -440,7 +452,7 @@ static void free_now(AppSheathTdma *s, AsContext *c)
 {
     close_channels_of(s, c);
     for (AsPage *p = c->pages; p; p = p->next) {
-        if (p->state != AS_PAGE_LOCKED) {
+        if (p->state != AS_PAGE_LOCKED && AS_GUARD(A8_KILL)) {
             arbiter_zero(s->arbiter, p->frame, 0);
         }
     }
@@ -466,6 +478,9 @@ void tdma_kill_all(AppSheathTdma *s)
     CPUState *cs;
     TdmaCondemned *it;
 
+    if (!AS_GUARD(X6_RESET)) {
+        return;
+    }
     /* The coroutine may run on in a device's reset, or long after it: what it
      * was doing is void, and it must not begin what was asked for before */
     s->control = 0;
@@ -583,6 +598,23 @@ static uint32_t bad_key(AppSheathTdma *s, const char *line)
     return AS_E_BAD_KEY;
 }
 
+static unsigned coroutine_fn read_keys(AppSheathTdma *s, GByteArray **keys,
+                                       char *line)
+{
+    static GByteArray *stale;
+    unsigned count;
+
+    if (!AS_GUARD(L6_FRESH) && stale) {
+        keys[0] = g_byte_array_ref(stale);
+        return 1;
+    }
+    count = appsheath_usbhost_read_keys(&s->usb, keys, line);
+    if (!AS_GUARD(L6_FRESH) && count) {
+        stale = g_byte_array_ref(keys[0]);
+    }
+    return count;
+}
+
 /* L6: the key as it is now; AS_OK: t->name is what it calls the image */
 static uint32_t coroutine_fn ask_key(Trial *t)
 {
@@ -590,7 +622,7 @@ static uint32_t coroutine_fn ask_key(Trial *t)
     char line[AS_USB_LINE_MAX] = "";
     const char *bad;
 
-    t->key_count = appsheath_usbhost_read_keys(&s->usb, t->keys, line);
+    t->key_count = read_keys(s, t->keys, line);
     if (aborted(t->w)) {
         return ABORTED;
     }
@@ -606,7 +638,7 @@ static uint32_t coroutine_fn ask_key(Trial *t)
     if (aborted(t->w)) {
         return ABORTED;
     }
-    if (t->matches > 1) {
+    if (t->matches > 1 && AS_GUARD(K1_TWINS)) {
         return bad_key(s, "key: two entries for one image");
     }
     s->key_state = AS_KEY_GOOD;
@@ -644,6 +676,9 @@ static bool coroutine_fn zero_tail(Work *w)
 {
     uint64_t first = w->image.image_bytes / AS_PAGE_SIZE;
 
+    if (!AS_GUARD(L3_TAIL)) {
+        return true;
+    }
     return zero_pages(w->s, w->frames + first, w->req.count - first,
                       w->image.image_bytes % AS_PAGE_SIZE);
 }
@@ -776,7 +811,7 @@ static uint32_t coroutine_fn do_alloc(Work *w)
         w->req.result = w->bad;
         return w->status;
     }
-    if (!zero_pages(s, w->frames, w->req.count, 0)) {
+    if (!zero_pages(s, w->frames, AS_GUARD(A8_ALLOC) ? w->req.count : 0, 0)) {
         return ABORTED;
     }
     pages_arrived(w);
@@ -838,7 +873,7 @@ static uint32_t claim_offer(Work *w, const AsOffer *use, const TdmaChannel *ch)
     if (!ch || ch->context) {
         return AS_E_DEVICE;
     }
-    if (w->context->open) {
+    if (w->context->open && AS_GUARD(L5_CHANNEL)) {
         return AS_E_OPEN_CONTEXT;
     }
     as_offered(core(w->s), w->context, use, true);

@@ -16,7 +16,8 @@
 #include "qobject/qdict.h"
 #include "appsheath/abi.h"
 #include "core/bytes.h"
-#include "core/key.c"           /* libqtest links nothing of ours */
+#include "core/guard.c"         /* libqtest links nothing of ours */
+#include "core/key.c"
 
 /* Where things are in the guest's memory */
 #define QUEUE       0x100000ull

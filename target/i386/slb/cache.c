@@ -8,6 +8,7 @@
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
 #include "exec/cputlb.h"
+#include "core/guard.h"
 #include "slb.h"
 #include "hw/appsheath/trace.h"
 
@@ -34,7 +35,8 @@ static bool ask_arbiter(AppSheathSlb *s, uint64_t va, SlbEntry *answer)
 
     QEMU_LOCK_GUARD(&s->arbiter->lock);
     p = as_page_find(s->arbiter->core, va);
-    if (!p || p->owner != s->context || p->state != AS_PAGE_OWN) {
+    if (!p || (p->owner != s->context && AS_GUARD(W2_OWNER)) ||
+        p->state != AS_PAGE_OWN) {
         return false;                                       /* W2, P3 */
     }
     *answer = (SlbEntry) {
@@ -86,8 +88,13 @@ static void flush(AppSheathSlb *s)
 
 void slb_select(AppSheathSlb *s, const AsContext *c)
 {
+    bool other = s->id != c->id && AS_GUARD(A7_SWITCH);
+    bool changed = s->id == c->id && s->changes != c->changes && AS_GUARD(A7_SLB);
+
     if (s->id != c->id || s->changes != c->changes) {
-        flush(s);
+        if (other || changed) {
+            flush(s);
+        }
         s->id = c->id;
         s->changes = c->changes;
     }
@@ -97,6 +104,9 @@ void slb_forget(AppSheathSlb *s, uint64_t va)
 {
     SlbEntry *entry = find(s, va);
 
+    if (!AS_GUARD(A7_SLB)) {
+        return;
+    }
     if (entry) {
         *entry = (SlbEntry) { 0 };
     }

@@ -14,6 +14,7 @@
 #include "exec/page-protection.h"
 #include "accel/tcg/cpu-ops.h"
 #include "tcg/helper-tcg.h"
+#include "core/guard.h"
 #include "slb.h"
 #include "hw/appsheath/trace.h"
 
@@ -62,7 +63,9 @@ void slb_fault(AppSheathSlb *s, uint32_t cause, uint64_t addr,
     s->fault = (SlbFault) { .cause = cause, .cr2 = addr, .error = error };
     if (cause == AS_CAUSE_WINDOW) {
         /* F1: a plain read of that page, whatever it was */
-        raise_page_fault(env, page_of(addr), error & PG_ERROR_U_MASK, ra);
+        raise_page_fault(env, AS_GUARD(F1_PAGE) ? page_of(addr) : addr,
+                         AS_GUARD(F1_PAGE) ? error & PG_ERROR_U_MASK : error,
+                         ra);
     }
     arbiter_deny(s->arbiter, AS_RULE('F', 2),
                  AS_MASTER_CPU + s->cs->cpu_index,
@@ -71,18 +74,25 @@ void slb_fault(AppSheathSlb *s, uint32_t cause, uint64_t addr,
     raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
 }
 
+/* X2: of an address inside, the page alone is told outside */
+static uint64_t public_address(uint64_t addr)
+{
+    return AS_GUARD(X2_INFO) ? page_of(addr) : addr;
+}
+
 /* A3: the access's own bits, P set and the bit that says "do not retry" */
 static G_NORETURN void deny(AppSheathSlb *s, uint64_t addr, uint64_t phys,
                             MMUAccessType access, uintptr_t ra)
 {
     CPUX86State *env = cpu_env(s->cs);
-    uint64_t error = access_bits(env, access) | PG_ERROR_P_MASK | AS_PF_DENIED;
+    uint64_t error = access_bits(env, access) |
+        (AS_GUARD(A3_BITS) ? PG_ERROR_P_MASK | AS_PF_DENIED : 0);
 
     arbiter_deny(s->arbiter, AS_RULE('A', 2),
                  AS_MASTER_CPU + s->cs->cpu_index, access_kind(access), phys);
     if (slb_inside(env)) {
         s->fault.cr2 = addr;
-        addr = page_of(addr);
+        addr = public_address(addr);
     }
     raise_page_fault(env, addr, error, ra);
 }
@@ -97,6 +107,17 @@ static CPUTLBEntryFull *filled(CPUState *cs, vaddr addr, int mmu_idx)
     uintptr_t mask = cs->neg.tlb.f[mmu_idx].mask >> CPU_TLB_ENTRY_BITS;
 
     return &cs->neg.tlb.d[mmu_idx].fulltlb[(addr >> TARGET_PAGE_BITS) & mask];
+}
+
+/* A guard of A2 is off: an entry that reads and writes what is protected */
+static void refill_unguarded(CPUState *cs, vaddr addr, int mmu_idx,
+                             const CPUTLBEntryFull *from)
+{
+    CPUTLBEntryFull full = *from;
+
+    full.attrs = APPSHEATH_TRUSTED_ATTRS;
+    full.lg_page_size = TARGET_PAGE_BITS;
+    tlb_set_page_full(cs, mmu_idx, addr & TARGET_PAGE_MASK, &full);
 }
 
 static void refill(CPUState *cs, vaddr addr, int mmu_idx,
@@ -136,6 +157,9 @@ static bool filled_with_frame(AppSheathSlb *s, vaddr addr, int mmu_idx,
 {
     uintptr_t host = filled_entry(s->cs, addr, mmu_idx)->addend + page_of(addr);
 
+    if (!AS_GUARD(A2_OVER)) {
+        return true;
+    }
     return !filled_with_io(s->cs, addr, mmu_idx) &&
            host == (uintptr_t)arbiter_host(s->arbiter, frame);
 }
@@ -151,6 +175,10 @@ static bool fill_implicit(AppSheathSlb *s, vaddr addr, int mmu_idx)
 {
     CPUTLBEntryFull *full = filled(s->cs, addr, mmu_idx);
 
+    if (!AS_GUARD(A2_WALK) && arbiter_is_protected(s->arbiter, full->phys_addr)) {
+        refill_unguarded(s->cs, addr, mmu_idx, full);
+        return true;
+    }
     if (filled_with_io(s->cs, addr, mmu_idx) ||
         arbiter_is_protected(s->arbiter, full->phys_addr)) {
         refill(s->cs, addr, mmu_idx, full, full->prot, 0);
@@ -170,7 +198,8 @@ static AsPage *lock_context_page(AppSheathSlb *s, vaddr addr, hwaddr phys)
 
     qemu_mutex_lock(&s->arbiter->lock);
     p = as_page_find(s->arbiter->core, addr);
-    if (p && p->owner->alive && arbiter_phys(s->arbiter, p->frame) == phys) {
+    if (p && p->owner->alive &&
+        (arbiter_phys(s->arbiter, p->frame) == phys || !AS_GUARD(E1_PAGE))) {
         return p;
     }
     qemu_mutex_unlock(&s->arbiter->lock);
@@ -198,6 +227,11 @@ static bool fill_outside(AppSheathSlb *s, vaddr addr, MMUAccessType access,
                full->lg_page_size);
     }
     if (arbiter_is_protected(s->arbiter, phys)) {
+        if (!AS_GUARD(A2_CPU)) {
+            refill_unguarded(s->cs, addr, mmu_idx,
+                             filled(s->cs, addr, mmu_idx));
+            return true;
+        }
         tlb_flush_page_by_mmuidx(s->cs, addr, 1 << mmu_idx);
         if (probe) {
             return false;
@@ -237,6 +271,9 @@ static bool fill_window(AppSheathSlb *s, vaddr addr, int size,
     }
     full.phys_addr = arbiter_phys(s->arbiter, entry.frame);
     full.prot = PAGE_READ | (entry.text ? PAGE_EXEC : PAGE_WRITE); /* L4 */
+    if (!AS_GUARD(L4_EXEC)) {
+        full.prot = PAGE_READ | PAGE_WRITE | PAGE_EXEC;
+    }
     if (!(full.prot & 1 << access)) {
         if (probe) {
             return false;
@@ -269,8 +306,8 @@ static bool fill_ordinary(AppSheathSlb *s, vaddr addr, int size,
 
     /* Full address for the frame alone; QEMU reports what it is called with */
     s->fault = (SlbFault) { .cr2 = addr };
-    ok = upstream->tlb_fill(s->cs, page_of(addr), size, access, base, probe,
-                            ra);
+    ok = upstream->tlb_fill(s->cs, public_address(addr), size, access, base,
+                            probe, ra);
     abandon_if_thrown(s);
     if (!ok || !fill_outside(s, addr, access, base, probe, ra)) {
         s->fault = (SlbFault) { 0 };
@@ -297,7 +334,7 @@ static bool fetch_inside(AppSheathSlb *s, vaddr addr, int size, int mmu_idx,
 {
     CPUX86State *env = cpu_env(s->cs);
 
-    if (slb_mode(env) != s->mode) {
+    if (slb_mode(env) != s->mode && AS_GUARD(E8_MODE)) {
         slb_kill(s);                                            /* E8 */
         cpu_loop_exit_noexc(s->cs);
     }
@@ -337,8 +374,8 @@ static bool fill_at_base(AppSheathSlb *s, vaddr addr, int size,
     if (inside) {
         s->fault = (SlbFault) { .cr2 = addr };
     }
-    ok = upstream->tlb_fill(s->cs, inside ? page_of(addr) : addr, size, access,
-                            mmu_idx, probe, ra);
+    ok = upstream->tlb_fill(s->cs, inside ? public_address(addr) : addr, size,
+                            access, mmu_idx, probe, ra);
     abandon_if_thrown(s);
     ok = ok && (implicit
                 ? fill_implicit(s, addr, mmu_idx)
@@ -347,6 +384,18 @@ static bool fill_at_base(AppSheathSlb *s, vaddr addr, int size,
         s->fault = (SlbFault) { 0 };
     }
     return ok;
+}
+
+/* The guard W3.window is off: page tables first, the SLB where they have none */
+static bool mapped_by_visor(AppSheathSlb *s, vaddr addr, int size,
+                            MMUAccessType access, int mmu_idx, uintptr_t ra)
+{
+    int base = mmu_idx - APPSHEATH_MMU_BIAS;
+
+    return !AS_GUARD(W3_WINDOW) && page_of(addr) != s->arbiter->window_base &&
+           upstream->tlb_fill(s->cs, addr, size, access, base, true, ra) &&
+           !arbiter_is_protected(s->arbiter,
+                                 filled(s->cs, addr, base)->phys_addr);
 }
 
 static bool sheath_tlb_fill(CPUState *cs, vaddr addr, int size,
@@ -361,14 +410,15 @@ static bool sheath_tlb_fill(CPUState *cs, vaddr addr, int size,
     if (access == MMU_INST_FETCH) {
         return fetch_inside(s, addr, size, mmu_idx, ra);
     }
-    if (level_of(mmu_idx) != s->context->level) {
+    if (level_of(mmu_idx) != s->context->level && AS_GUARD(E8_LEVEL)) {
         /* E8: a call gate may not push the program's RIP and RSP */
         if (probe) {
             return false;
         }
         slb_fault(s, AS_CAUSE_FORM, addr, access, ra);
     }
-    return as_in_window(s->arbiter->core, addr)
+    return as_in_window(s->arbiter->core, addr) &&
+           !mapped_by_visor(s, addr, size, access, mmu_idx, ra)
            ? fill_window(s, addr, size, access, mmu_idx, probe, ra)
            : fill_ordinary(s, addr, size, access, mmu_idx, probe, ra);
 }
@@ -414,6 +464,9 @@ static void finish_throw(AppSheathSlb *s)
 /* X2: outside, an error code keeps page and access kind only */
 static uint64_t public_error(int vector, uint64_t error)
 {
+    if (!AS_GUARD(X2_INFO)) {
+        return error;
+    }
     return vector == EXCP0E_PAGE ? error & SLB_PF_BITS : 0;
 }
 
@@ -536,6 +589,9 @@ static void sheath_exec_exit(CPUState *cs)
 /* X2: what a VMCB may say of an exit from inside */
 static uint64_t public_exit_info(uint64_t exit_code, uint64_t info)
 {
+    if (!AS_GUARD(X2_INFO)) {
+        return info;
+    }
     switch (exit_code) {
     case SVM_EXIT_EXCP_BASE + EXCP0E_PAGE:
         return info & SLB_PF_BITS;
@@ -576,7 +632,7 @@ static void hook_cpu_init(CPUX86State *env)
     if (slb_inside(env)) {
         slb_settle(s);
     }
-    if (slb_inside(env)) {
+    if (slb_inside(env) && AS_GUARD(X2_INIT)) {
         slb_event(s, AS_CAUSE_INIT, AS_VECTOR_NONE, 0, env->eip, 0, 0);
     }
 }

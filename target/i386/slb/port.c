@@ -7,6 +7,7 @@
 #include "qemu/lockable.h"
 #include "exec/address-spaces.h"
 #include "exec/cputlb.h"
+#include "core/guard.h"
 #include "slb.h"
 #include "hw/appsheath/trace.h"
 
@@ -66,7 +67,9 @@ static uint32_t port_release(AppSheathSlb *s, uint64_t va)
     }
     frame = page->frame;
     slb_forget(s, va);
-    arbiter_zero(arbiter, frame, 0);                            /* A8 */
+    if (AS_GUARD(A8_RELEASE)) {
+        arbiter_zero(arbiter, frame, 0);                        /* A8 */
+    }
     WITH_QEMU_LOCK_GUARD(&arbiter->lock) {
         as_remove_page(arbiter->core, page);
         s->changes = c->changes;
@@ -120,6 +123,23 @@ static uint32_t port_command(AppSheathSlb *s, hwaddr reg, uint64_t value)
     }
 }
 
+/* The guard P1.port is off: the 'visor speaks for some context */
+static MemTxResult write_from_outside(AppSheathSlb *s, hwaddr reg,
+                                      uint64_t value)
+{
+    GHashTableIter it;
+    gpointer c;
+
+    g_hash_table_iter_init(&it, s->arbiter->core->contexts);
+    if (g_hash_table_iter_next(&it, NULL, &c)) {
+        s->context = c;
+        port_command(s, reg, value);
+        s->context = NULL;
+        s->resume = false;
+    }
+    return MEMTX_OK;
+}
+
 static MemTxResult port_write(void *opaque, hwaddr reg, uint64_t value,
                               unsigned size, MemTxAttrs attrs)
 {
@@ -127,6 +147,9 @@ static MemTxResult port_write(void *opaque, hwaddr reg, uint64_t value,
     AsContext *c;
     uint32_t depth;
 
+    if (!AS_GUARD(P1_PORT) && s && !s->context) {
+        return write_from_outside(s, reg, value);
+    }
     if (attrs.space != APPSHEATH_TRUSTED_ATTRS.space || !s || !s->context) {
         arbiter_deny(opaque, AS_RULE('P', 1), AS_MASTER_DEVICE, AS_KIND_PORT,
                      APPSHEATH_PORT_PHYS);

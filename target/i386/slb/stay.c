@@ -13,6 +13,7 @@
 #include "fpu/softfloat-helpers.h"
 #include "tcg/helper-tcg.h"
 #include "core/bytes.h"
+#include "core/guard.h"
 #include "slb.h"
 #include "hw/appsheath/trace.h"
 
@@ -202,7 +203,7 @@ static void keep_visor(AppSheathSlb *s)
     for (int i = 0; i < 8; i++) {
         k->dr[i] = env->dr[i];
     }
-    if (!s->context->open) {
+    if (!s->context->open && AS_GUARD(E6_DEBUG)) {
         cpu_x86_update_dr7(env, DR7_OFF);                       /* E6 */
     }
 }
@@ -222,27 +223,38 @@ static void flush_registers(AppSheathSlb *s)
 {
     CPUX86State *env = cpu_env(s->cs);
     const AsKept *k = kept(s);
-    uint64_t live = live_rflags(env) & (IF_MASK | IOPL_MASK);
+    uint64_t live = live_rflags(env) &
+        (AS_GUARD(X1_FLAGS) ? IF_MASK | IOPL_MASK : ~(uint64_t)TF_MASK);
 
-    memset(env->regs, 0, sizeof(env->regs));
+    if (AS_GUARD(X1_GPR)) {
+        memset(env->regs, 0, sizeof(env->regs));
+    }
     env->regs[R_ESP] = k->rsp;
     set_rflags(env, AS_RFLAGS_ONE | live | (k->tf ? TF_MASK : 0));
-    env->segs[R_FS].base = k->fs_base;
-    env->segs[R_GS].base = k->gs_base;
+    if (AS_GUARD(X1_BASES)) {
+        env->segs[R_FS].base = k->fs_base;
+        env->segs[R_GS].base = k->gs_base;
+    }
     env->kernelgsbase = k->kernel_gs_base;
-    set_pkru(env, k->pkru);
-    reset_vectors(env, k->fcw, k->mxcsr);
+    if (AS_GUARD(E3_KEPT)) {
+        set_pkru(env, k->pkru);
+    }
+    if (AS_GUARD(X1_VECTORS)) {
+        reset_vectors(env, k->fcw, k->mxcsr);
+    }
     env->hflags &= ~HF_INHIBIT_IRQ_MASK;
-    if (!s->context->open) {
+    if (!s->context->open && AS_GUARD(X1_DEBUG)) {
         restore_debug(env, k);
     }
 }
 
-static void step_outside(AppSheathSlb *s)
+static void step_outside(AppSheathSlb *s, bool flush)
 {
     AsContext *c = s->context;
 
-    flush_registers(s);
+    if (flush) {
+        flush_registers(s);
+    }
     cpu_env(s->cs)->hflags &= ~HF_SHEATH_MASK;
     s->fault = (SlbFault) { 0 };
     s->context = NULL;
@@ -299,7 +311,7 @@ void slb_settle(AppSheathSlb *s)
     } else if (cpl != s->context->level) {
         trace_appsheath_leave(s->cs->cpu_index, s->context->psp, "level");
         up = cpl < s->context->level;
-        step_outside(s);                                        /* E8 */
+        step_outside(s, true);                                  /* E8 */
         if (up) {   /* SYSENTER: the stack is the kernel's, not the user's */
             env->regs[R_ESP] = rsp;
         }
@@ -316,7 +328,7 @@ void slb_leave_by_jump(AppSheathSlb *s)
         step = kept(s)->tf && !s->context->open;
         s->jumps++;
         trace_appsheath_leave(s->cs->cpu_index, s->context->psp, "jump");
-        step_outside(s);
+        step_outside(s, AS_GUARD(X3_JUMP));
         if (step) {                                             /* E6 */
             env->dr[6] |= DR6_BS;
             raise_exception(env, EXCP01_DB);
@@ -369,6 +381,10 @@ void slb_event(AppSheathSlb *s, uint32_t cause, uint32_t vector, uint64_t error,
     if (has_address(&r)) {
         r.cr2 = s->fault.cr2;
     }
+    if (!AS_GUARD(X2_CAUSE)) {
+        r.cause = AS_CAUSE_SOFTWARE;
+        r.vector = 0x80;
+    }
     if (c->depth >= AS_FRAMES) {
         slb_kill(s);                                            /* X4 */
         return;
@@ -379,7 +395,7 @@ void slb_event(AppSheathSlb *s, uint32_t cause, uint32_t vector, uint64_t error,
     flush_registers(s);
     c->depth++;
     env->hflags &= ~HF_SHEATH_MASK;
-    env->eip = resume;
+    env->eip = AS_GUARD(X2_RIP) ? resume : rip;
     s->fault = (SlbFault) { 0 };
     s->context = NULL;
     s->psp = NULL;
@@ -395,7 +411,7 @@ void slb_throw_out(CPUState *cs, AsContext *context)
         uint64_t rip = as_resume_point(context, context->depth);
 
         trace_appsheath_leave(cs->cpu_index, context->psp, "killed");
-        step_outside(s);
+        step_outside(s, AS_GUARD(X5_THROW));
         cpu_env(cs)->eip = s->thrown_rip = rip;
         s->thrown = s->executing;
     }
@@ -435,31 +451,36 @@ static const char *why_refused(CPUX86State *env, const AsContext *c,
 {
     uint64_t rip = env->eip;
 
-    if (!(env->hflags & HF_CS64_MASK) || (env->hflags & HF_SMM_MASK)) {
+    if ((!(env->hflags & HF_CS64_MASK) || (env->hflags & HF_SMM_MASK)) &&
+        AS_GUARD(E5_MODE)) {
         return "mode";
     }
-    if ((env->hflags & HF_CPL_MASK) != c->level) {
+    if ((env->hflags & HF_CPL_MASK) != c->level && AS_GUARD(E5_LEVEL)) {
         return "level";
     }
-    if ((rip ^ addr) & -(uint64_t)AS_PAGE_SIZE) {
+    if ((rip ^ addr) & -(uint64_t)AS_PAGE_SIZE && AS_GUARD(E5_STRADDLE)) {
         return "straddles";
     }
-    if (qatomic_load_acquire(&c->cpu) != AS_CPU_NONE) {
+    if (qatomic_load_acquire(&c->cpu) != AS_CPU_NONE && AS_GUARD(E5_RUNNING)) {
         return "running";
     }
-    if (!is_resume(c, rip) && c->depth >= AS_FRAMES) {
+    if (!is_resume(c, rip) && c->depth >= AS_FRAMES && AS_GUARD(E5_FRAMES)) {
         return "frames";
     }
-    return features_are_on(env, c) ? NULL : "features";
+    return features_are_on(env, c) || !AS_GUARD(E5_FEATURES) ? NULL : "features";
 }
 
 static void start(AppSheathSlb *s)
 {
     CPUX86State *env = cpu_env(s->cs);
     AsContext *c = s->context;
-    const uint64_t clear = DF_MASK | AC_MASK | NT_MASK | RF_MASK | VM_MASK |
-                           (c->open ? 0 : TF_MASK);
+    const uint64_t clean = DF_MASK | AC_MASK | NT_MASK | RF_MASK | VM_MASK;
+    const uint64_t clear = (AS_GUARD(E3_FLAGS) ? clean : 0) |
+                           (c->open || !AS_GUARD(E6_STEP) ? 0 : TF_MASK);
 
+    if (!AS_GUARD(E2_DEPTH)) {
+        c->depth = 0;
+    }
     keep_visor(s);
     c->result[c->depth] = AS_P_OK;
     as_store64(s->psp + AS_PSP_RPC + 8 * c->depth, env->eip);
@@ -467,8 +488,12 @@ static void start(AppSheathSlb *s)
     s->starts++;
     trace_appsheath_start(s->cs->cpu_index, c->psp, env->eip, c->depth);
     set_rflags(env, live_rflags(env) & ~clear);
-    reset_vectors(env, 0x37f, 0x1f80);
-    env->eip = c->psp + AS_TEXT_OFF;
+    if (AS_GUARD(E3_FPU)) {
+        reset_vectors(env, 0x37f, 0x1f80);
+    }
+    if (AS_GUARD(E2_ENTRY)) {
+        env->eip = c->psp + AS_TEXT_OFF;
+    }
 }
 
 static void load_top_frame(AppSheathSlb *s)
@@ -490,7 +515,7 @@ static void resume(AppSheathSlb *s)
     s->context->depth--;
     keep_visor(s);
     load_top_frame(s);
-    if (s->context->open && kept(s)->tf) {
+    if ((s->context->open || !AS_GUARD(E6_STEP)) && kept(s)->tf) {
         cpu_env(s->cs)->eflags |= TF_MASK;                      /* L5 */
     }
 }
