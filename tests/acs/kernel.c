@@ -14,9 +14,11 @@
 #define LAPIC_ICR_TO    (0x310 / 4)
 #define LAPIC_TIMER     (0x320 / 4)
 #define LAPIC_INITIAL   (0x380 / 4)
+#define LAPIC_DIVIDE    (0x3e0 / 4)
 #define TIMER_PERIODIC  0x20000
 #define IPI_INIT        0x4500
 #define IPI_STARTUP     0x4600
+#define CR4_MCE         (1ul << 6)
 #define CR4_PKE         (1ul << 22)
 #define MSR_EFER        0xc0000080
 #define MSR_STAR        0xc0000081
@@ -24,6 +26,12 @@
 #define MSR_SFMASK      0xc0000084
 #define STACK_PAGES     8
 #define AP_PATIENCE     (5 * TIMER_HZ)
+#define FW_CFG          0x510   /* QEMU's own: */
+#define FW_CFG_CPUS     5
+#define KEPT            (96 * MIB)      /* nobody else's memory: a reset leaves it alone */
+#define KEPT_MAGIC      0x5e7dae5e7d0e5
+#define KEPT_PAGES      64
+#define WORDS_MAX       100
 
 struct frame {                          /* as trap.c has it */
     uint64_t gpr[15];
@@ -47,17 +55,33 @@ void main(struct start_info *info);
 void acs_trap(struct frame *f, const struct state *st);
 void ap_main(void);
 
+/**
+ * struct kept - what this kernel knows after a reset that a test asked for
+ * @magic: KEPT_MAGIC if there was one
+ * @test: the test, counted over all tables
+ * @number: of its result
+ * @pages: of the context that lived
+ * @words: the test's own
+ */
+struct kept {
+    uint64_t magic, test, number, count;
+    uint64_t pages[KEPT_PAGES], words[8];
+};
+
 struct options options;
-struct cpu cpus[2];
-bool has_pku, has_two, features_off;
+struct cpu cpus[CPUS];
+bool has_pku, features_off, five_levels, nested_off;
+unsigned cpu_count = 1;
 uint64_t good_cr4;
 static uint32_t timer_usual;
 uint64_t tsc_of_tick;
 static struct gate idt[VECTORS];
 static const char *only = "";           /* T=: part of the names wanted */
-static bool test_failed, running;
-static void *runner[5], *ap_runner[5];
-static unsigned number;
+static char words[WORDS_MAX];           /* what stands before it */
+static bool test_failed, running, listing;
+static unsigned group;                  /* CROWD, RESETS or neither */
+static void *runner[5], *ap_runner[CPUS][5];
+static unsigned number, test_serial;
 
 /* ---- saying ---- */
 
@@ -113,7 +137,7 @@ _Noreturn void give_up(const char *f, ...)
     put_line("# ", f, ap);
     va_end(ap);
     if (this_cpu() != cpus) {
-        __builtin_longjmp(ap_runner, 1);
+        __builtin_longjmp(ap_runner[this_cpu() - cpus], 1);
     }
     if (!running) {
         end(END_FAILED);
@@ -129,7 +153,7 @@ bool want(const char *what, uint64_t seen, uint64_t expected)
     return seen == expected;
 }
 
-static void say_tap(const char *f, ...)
+void say(const char *f, ...)
 {
     va_list ap;
 
@@ -153,7 +177,7 @@ _Noreturn void end(unsigned value)
 
 struct cpu *this_cpu(void)
 {
-    return &cpus[LAPIC[LAPIC_ID] >> 24 & 1];
+    return &cpus[(LAPIC[LAPIC_ID] >> 24) % CPUS];
 }
 
 static void read_debug(uint64_t dr[8])
@@ -250,10 +274,12 @@ static void cpu_init(struct cpu *me)
     struct table gdtr = { sizeof(me->gdt) - 1, (uint64_t)me->gdt };
     struct table idtr = { sizeof(idt) - 1, (uint64_t)idt };
     uint64_t at = (uint64_t)&me->tss;
-    const uint64_t gdt[11] = {
+    const uint64_t gdt[SEL_COUNT] = {
         0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cff3000000ffff, 0x00affb000000ffff,
         0x00cf9b000000ffff, 0x00cffb000000ffff,
         0x0000890000000067 | (at & 0xffffff) << 16 | (at >> 24 & 0xff) << 56, at >> 32,
+        [SEL_SYSENTER / 8] = 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff,
+        0x00cff3000000ffff, 0x00affb000000ffff, 0x00cff3000000ffff,
     };
 
     memcpy(me->gdt, gdt, sizeof(gdt));
@@ -307,7 +333,42 @@ static void map_for_users(void)
     }
 }
 
-/* ---- the second vCPU ---- */
+/* ---- five levels ---- */
+
+uint64_t top_table(uint64_t root)
+{
+    static uint64_t host_top;
+    uint64_t top;
+
+    if (!five_levels) {
+        return root;
+    }
+    if (root == host_space.root && host_top) {
+        return host_top;
+    }
+    top = page_alloc();
+    *(uint64_t *)host(top) = root | PTE_P | PTE_W | PTE_U;
+    if (root == host_space.root) {
+        host_top = top;
+    }
+    return top;
+}
+
+static void paging_init(void)
+{
+    uint32_t r[4];
+
+    cpuid(7, 0, r);
+    if (!five_levels) {
+        return;
+    }
+    if (!(r[2] & 1 << 16)) {
+        give_up("this CPU has no five levels");
+    }
+    five_levels_on(top_table(host_space.root));
+}
+
+/* ---- the other vCPUs ---- */
 
 void send_ipi(unsigned cpu, uint32_t low)
 {
@@ -315,83 +376,161 @@ void send_ipi(unsigned cpu, uint32_t low)
     LAPIC[LAPIC_ICR] = low;
 }
 
-void ap_init_ipi(void)
+void ap_init_ipi(unsigned cpu)
 {
-    send_ipi(1, IPI_INIT);
+    send_ipi(cpu, IPI_INIT);
 }
 
-void ap_startup_ipi(void)
+void ap_startup_ipi(unsigned cpu)
 {
-    memcpy(host(AP_PAGE), ap_begin, ap_end - ap_begin);
-    send_ipi(1, IPI_STARTUP | AP_PAGE / PAGE_SIZE);
+    uint8_t *at = host(AP_PAGE);
+
+    memcpy(at, ap_begin, ap_end - ap_begin);
+    *(uint32_t *)(at + (ap_cr3 - ap_begin)) = top_table(host_space.root);
+    *(uint32_t *)(at + (ap_cr4 - ap_begin)) = good_cr4 & ~CR4_PKE;
+    send_ipi(cpu, IPI_STARTUP | AP_PAGE / PAGE_SIZE);
 }
 
-void ap_main(void)
+static void ap_again(struct cpu *me)
 {
-    static bool known;
-    struct cpu *me = &cpus[1];
+    struct table gdtr = { sizeof(me->gdt) - 1, (uint64_t)me->gdt };
+    struct table idtr = { sizeof(idt) - 1, (uint64_t)idt };
 
-    if (known) {
-        me->gdt[SEL_TSS / 8] &= ~0x0000020000000000ul;  /* busy since the last time */
-    }
+    me->gdt[SEL_TSS / 8] &= ~0x0000020000000000ul;      /* busy since the last time */
+    asm volatile("lgdt %0; lidt %1; ltr %w2" : : "m"(gdtr), "m"(idtr), "r"(SEL_TSS));
+}
+
+static void ap_init(struct cpu *me)
+{
     asm volatile("mov %0, %%cr4" : : "r"(good_cr4));
-    if (!known) {
+    if (!me->boots) {
         cpu_init(me);
     } else {
-        struct table gdtr = { sizeof(me->gdt) - 1, (uint64_t)me->gdt };
-        struct table idtr = { sizeof(idt) - 1, (uint64_t)idt };
-        asm volatile("lgdt %0; lidt %1; ltr %w2" : : "m"(gdtr), "m"(idtr), "r"(SEL_TSS));
+        ap_again(me);
     }
-    known = true;
     me->inside = false;
     me->recover = 0;
     me->job = NULL;
     LAPIC[LAPIC_SPURIOUS] = 0x100 | VECTOR_SPURIOUS;
+    LAPIC[LAPIC_DIVIDE] = 3;            /* by 16, as the first */
     me->boots++;
+}
+
+void ap_main(void)
+{
+    struct cpu *me = this_cpu();
+
+    ap_init(me);
     for (;;) {
         while (!me->job) {
             asm volatile("sti; hlt; cli" : : : "memory");
         }
-        if (!__builtin_setjmp(ap_runner)) {
+        if (!__builtin_setjmp(ap_runner[me - cpus])) {
             me->job(me->arg);
         }
         me->inside = false;
         me->recover = 0;
+        timer_once(0);
+        asm volatile("" : : : "memory");
         me->job = NULL;
     }
 }
 
+void job_begin_on(unsigned cpu, void (*job)(void *), void *arg)
+{
+    cpus[cpu].arg = arg;
+    asm volatile("" : : : "memory");
+    cpus[cpu].job = job;
+    send_ipi(cpu, VECTOR_TEST);
+}
+
+bool job_end_on(unsigned cpu)
+{
+    uint64_t deadline = ticks + AP_PATIENCE;
+
+    while (cpus[cpu].job && ticks < deadline) {
+        asm volatile("pause");
+    }
+    if (cpus[cpu].job) {
+        wrong("vCPU %u did not come to an end", cpu);
+    }
+    return !cpus[cpu].job;
+}
+
 void job_begin(void (*job)(void *), void *arg)
 {
-    cpus[1].arg = arg;
-    asm volatile("" : : : "memory");
-    cpus[1].job = job;
-    send_ipi(1, VECTOR_TEST);
+    job_begin_on(1, job, arg);
 }
 
 bool job_end(void)
 {
-    uint64_t deadline = ticks + AP_PATIENCE;
-
-    while (cpus[1].job && ticks < deadline) {
-        asm volatile("pause");
-    }
-    if (cpus[1].job) {
-        wrong("the second vCPU did not come to an end");
-    }
-    return !cpus[1].job;
+    return job_end_on(1);
 }
 
-static void find_second(void)
+static unsigned cpus_there(void)
 {
-    uint64_t deadline = ticks + TIMER_HZ / 5;
+    asm volatile("outw %w0, %w1" : : "a"(FW_CFG_CPUS), "Nd"(FW_CFG));
+    return inb(FW_CFG + 1);
+}
 
-    ap_init_ipi();
-    ap_startup_ipi();
-    while (!cpus[1].boots && ticks < deadline) {
-        asm volatile("pause");
+static void find_others(void)
+{
+    unsigned there = cpus_there();
+
+    for (unsigned i = 1; i < there && i < CPUS; i++) {
+        uint64_t deadline = ticks + TIMER_HZ;
+
+        ap_init_ipi(i);
+        ap_startup_ipi(i);
+        while (!cpus[i].boots && ticks < deadline) {
+            asm volatile("pause");
+        }
+        if (!cpus[i].boots) {
+            give_up("vCPU %u does not come up", i);
+        }
+        cpu_count++;
     }
-    has_two = cpus[1].boots;
+}
+
+/* ---- resets ---- */
+
+static struct kept *kept(void)
+{
+    return host(KEPT);
+}
+
+uint64_t *kept_words(void)
+{
+    return kept()->words;
+}
+
+void expect_reset(const struct ctx *c)
+{
+    struct kept *k = kept();
+
+    memset(k, 0, sizeof(*k));
+    k->test = test_serial;
+    k->number = number;
+    k->count = c->pages;
+    if (c->pages > KEPT_PAGES) {
+        give_up("more pages than there is room for");
+    }
+    memcpy(k->pages, c->page, c->pages * sizeof(k->pages[0]));
+    k->magic = KEPT_MAGIC;
+}
+
+/* X6, A8: nothing of the context is left, and nobody knows of it */
+static void check_after_reset(void)
+{
+    const struct kept *k = kept();
+
+    want("X6: contexts", tdma_contexts(), 0);
+    want("X6: there was one", k->count > 0, true);
+    for (unsigned i = 0; i < k->count; i++) {
+        if (!all_zero(host(k->pages[i]), PAGE_SIZE)) {
+            wrong("A8: page %u is not zero", i);
+        }
+    }
 }
 
 /* ---- the tests ---- */
@@ -448,7 +587,7 @@ static void run_test(const struct test *t, unsigned level, bool open)
     }
     number++;
     if (t->flags & SMP && !has_two) {
-        say_tap("ok %u - %s # SKIP needs -smp 2", number, name);
+        suite_skipped(number, name, "needs -smp 2");
         return;
     }
     test_failed = false;
@@ -459,7 +598,7 @@ static void run_test(const struct test *t, unsigned level, bool open)
         t->run(c);
     }
     as_before();
-    say_tap("%sok %u - %s", test_failed ? "not " : "", number, name);
+    suite_result(number, name, test_failed);
 }
 
 static void run_table(const struct test *t)
@@ -480,15 +619,10 @@ static void run_table(const struct test *t)
 
 static void run_all(void)
 {
-    static const struct test *const tables[] = {
-        leave_tests, enter_tests, frame_tests, port_tests, memory_tests,
-        vm_tests, smp_tests,
-    };
-
-    for (unsigned i = 0; i < COUNT(tables); i++) {
-        run_table(tables[i]);
+    for (unsigned i = 0; suite_tables[i]; i++) {
+        run_table(suite_tables[i]);
     }
-    say_tap("1..%u", number);
+    suite_end(number);
 }
 
 static void read_words(const char *words)
