@@ -365,52 +365,6 @@ static void test_balloon(void)
 /* A6: pages that a device has mapped                                  */
 /* ------------------------------------------------------------------ */
 
-#define AHCI_DEVFN      QPCI_DEVFN(0x1f, 2)
-#define AHCI_BAR        5
-#define AHCI_GHC        0x04
-#define AHCI_CLB        0x100       /* of port 0 */
-#define AHCI_FB         0x108
-#define AHCI_CMD        0x118
-#define AHCI_ENABLE     (1u << 31)
-#define AHCI_START      (1 << 0)
-#define AHCI_FIS_ON     (1 << 4)
-#define AHCI_RUNNING    (3 << 14)
-
-typedef struct Ahci {
-    QPCIDevice *dev;
-    QPCIBar bar;
-} Ahci;
-
-static Ahci ahci_start(Sheath *s)
-{
-    Ahci a = { .dev = qpci_device_find(s->bus, AHCI_DEVFN) };
-
-    g_assert_nonnull(a.dev);
-    qpci_device_enable(a.dev);
-    a.bar = qpci_iomap(a.dev, AHCI_BAR, NULL);
-    qpci_io_writel(a.dev, a.bar, AHCI_GHC, AHCI_ENABLE);
-    return a;
-}
-
-/* Port 0 maps its command list and where it puts FISes, until it is stopped */
-static void ahci_map(Ahci *a, uint64_t list, uint64_t fis)
-{
-    qpci_io_writel(a->dev, a->bar, AHCI_CLB, list);
-    qpci_io_writel(a->dev, a->bar, AHCI_CLB + 4, list >> 32);
-    qpci_io_writel(a->dev, a->bar, AHCI_FB, fis);
-    qpci_io_writel(a->dev, a->bar, AHCI_FB + 4, fis >> 32);
-    qpci_io_writel(a->dev, a->bar, AHCI_CMD, AHCI_START | AHCI_FIS_ON);
-    g_assert_cmphex(qpci_io_readl(a->dev, a->bar, AHCI_CMD) & AHCI_RUNNING,
-                    ==, AHCI_RUNNING);
-}
-
-static void ahci_unmap(Ahci *a)
-{
-    qpci_io_writel(a->dev, a->bar, AHCI_CMD, 0);
-    g_assert_cmphex(qpci_io_readl(a->dev, a->bar, AHCI_CMD) & AHCI_RUNNING,
-                    ==, 0);
-}
-
 static void test_busy_create(void)
 {
     Image im = image_new(1);
@@ -736,10 +690,10 @@ static void test_deputy_list(void)
     struct as_request alloc = request_alloc(BASE, BASE + MiB, IMAGE_PAGES);
 
     create.list = im.pages[1];
-    refused(s, "CREATE", create, AS_E_LIST);
+    refused_denied(s, "CREATE", create, AS_E_LIST);
     check_log(s, im.pages[1], AS_MASTER_TDMA, AS_KIND_READ);
     alloc.list = im.pages[2] - 8;           /* its end lies there */
-    refused(s, "ALLOC", alloc, AS_E_LIST);
+    refused_denied(s, "ALLOC", alloc, AS_E_LIST);
     check_log(s, im.pages[2], AS_MASTER_TDMA, AS_KIND_READ);
     sheath_stop(s);
 }
@@ -751,7 +705,7 @@ static void test_deputy_answer(void)
     struct as_request r = request_query(AS_QUERY_SUMMARY, 0, 64);
 
     r.list = im.pages[1];
-    refused(s, "QUERY", r, AS_E_LIST);
+    refused_denied(s, "QUERY", r, AS_E_LIST);
     check_log(s, im.pages[1], AS_MASTER_TDMA, AS_KIND_WRITE);
     r.list = im.pages[1] + PAGE - 8;        /* it begins there */
     g_assert_cmpuint(sheath_do(s, r), ==, AS_E_LIST);

@@ -33,6 +33,7 @@
 #define BASE        (WINDOW + 16 * MiB)
 #define PAGE        ((uint64_t)AS_PAGE_SIZE)
 
+#define CAPS        (AS_CAP_HASH | AS_CAP_OPEN_CONTEXT | AS_CAP_LCD)
 #define TDMA_DEVFN  QPCI_DEVFN(0x10, 0)
 #define KBD_PATH    "/machine/peripheral/kbd0"
 #define ARBITER     "/machine/arbiter"
@@ -430,14 +431,53 @@ static inline void add_answer(Sheath *s, GByteArray *to, struct as_request r)
     }
 }
 
-/* All that QUERY tells but denials and key, and memory as it really is */
-static inline GByteArray *sheath_state(Sheath *s)
+/* Registers that QUERY and the key's being read change by themselves */
+static inline bool reg_is_still(unsigned reg)
+{
+    return reg != AS_REG_DONE && reg != AS_REG_KEY;
+}
+
+static inline bool reg_is_log(unsigned reg)
+{
+    return reg >= AS_REG_DENIALS && reg < AS_REG_LOG_POP;
+}
+
+static inline void add_registers(Sheath *s, GByteArray *to, bool log)
+{
+    for (unsigned reg = 0; reg < AS_REG_END; reg += 4) {
+        uint32_t value = reg32(s, reg);
+
+        if (reg_is_still(reg) && (log || !reg_is_log(reg))) {
+            g_byte_array_append(to, (uint8_t *)&value, sizeof(value));
+        }
+    }
+}
+
+static inline void add_lcd(Sheath *s, GByteArray *to)
+{
+    static const char *const strings[] = { "name", "text" };
+    uint8_t open = qtest_qom_get_bool(s->qts, KBD_PATH, "open");
+
+    g_byte_array_append(to, &open, 1);
+    for (unsigned i = 0; i < ARRAY_SIZE(strings); i++) {
+        g_autofree char *shown = qom_string(s, KBD_PATH, strings[i]);
+
+        g_byte_array_append(to, (uint8_t *)shown, strlen(shown) + 1);
+    }
+}
+
+/*
+ * All that QUERY tells but the key, registers, what the LCD shows, the page
+ * list, and memory as it really is; @log: denials, too.
+ */
+static inline GByteArray *sheath_state(Sheath *s, bool log)
 {
     GByteArray *state = g_byte_array_new();
     struct as_summary sum = summary(s);
     unsigned first = sizeof(sum);
 
-    sum.denials = sum.key = 0;
+    sum.key = 0;
+    sum.denials = log ? sum.denials : 0;
     g_byte_array_append(state, (uint8_t *)&sum, sizeof(sum));
     add_answer(s, state, request_query(AS_QUERY_CONTEXTS, 0, 64 * KiB));
     for (unsigned end = state->len; first < end;
@@ -446,28 +486,83 @@ static inline GByteArray *sheath_state(Sheath *s)
                                            as_load64(state->data + first),
                                            64 * KiB));
     }
+    add_registers(s, state, log);
+    add_lcd(s, state);
+    g_byte_array_append(state, s->raw + LIST, PAGE);
     g_byte_array_append(state, s->raw + FREE, FREE_BYTES);
     return state;
 }
 
-/* D1: this status, and nothing changed */
-static inline void refused(Sheath *s, const char *what, struct as_request r,
-                           uint32_t status)
+static inline void check_same(const char *what, const void *before, size_t n,
+                              const void *after, size_t m)
 {
-    g_autoptr(GByteArray) before = sheath_state(s), after = NULL;
+    if (n != m || memcmp(before, after, n)) {
+        g_test_message("%s: something changed", what);
+        g_test_fail();
+    }
+}
+
+/* D1: this status, and nothing changed; @log: nor was anything denied */
+static inline void refused_log(Sheath *s, const char *what,
+                               struct as_request r, uint32_t status, bool log)
+{
+    g_autoptr(GByteArray) before = sheath_state(s, log), after = NULL;
+    uint64_t slot = slot_at(s->made);
     uint32_t got = sheath_do(s, r), result = s->result;
 
-    after = sheath_state(s);
     if (got != status) {
         g_test_message("%s: status %u instead of %u", what, got, status);
         g_test_fail();
     }
-    if (before->len != after->len ||
-        memcmp(before->data, after->data, after->len)) {
-        g_test_message("%s: something changed", what);
-        g_test_fail();
-    }
+    check_same(what, &r, offsetof(struct as_request, status), s->raw + slot,
+               offsetof(struct as_request, status));
+    after = sheath_state(s, log);
+    check_same(what, before->data, before->len, after->data, after->len);
     s->result = result;
+}
+
+static inline void refused(Sheath *s, const char *what, struct as_request r,
+                           uint32_t status)
+{
+    refused_log(s, what, r, status, true);
+}
+
+/* ... but a denial is recorded */
+static inline void refused_denied(Sheath *s, const char *what,
+                                  struct as_request r, uint32_t status)
+{
+    refused_log(s, what, r, status, false);
+}
+
+/* One thing wrong with a request */
+typedef struct Fault {
+    uint32_t status;
+    void (*make)(Sheath *s, struct as_request *r);
+} Fault;
+
+/*
+ * Each fault alone, and each two at once: the first of the list wins.
+ * @renew: puts things right again, may be NULL.
+ */
+static inline void check_faults(Sheath *s, struct as_request r, const char *op,
+                                const Fault *faults, unsigned n,
+                                void (*renew)(Sheath *s))
+{
+    for (unsigned i = 0; i < n; i++) {
+        for (unsigned j = i; j < n; j++) {
+            g_autofree char *what = g_strdup_printf("%s %u+%u", op, i, j);
+            struct as_request bad = r;
+
+            if (renew) {
+                renew(s);
+            }
+            faults[j].make(s, &bad);
+            if (j != i) {
+                faults[i].make(s, &bad);
+            }
+            refused(s, what, bad, faults[i].status);
+        }
+    }
 }
 
 /* ------------------------------------------------------------------ */
@@ -618,6 +713,81 @@ static inline void hurry(Sheath *s)
         wait_on(until);
         qtest_clock_step(s->qts, NANOSECONDS_PER_SECOND);
     }
+}
+
+/* ------------------------------------------------------------------ */
+/* A device that has pages mapped (A6)                                 */
+/* ------------------------------------------------------------------ */
+
+#define AHCI_DEVFN      QPCI_DEVFN(0x1f, 2)
+#define AHCI_BAR        5
+#define AHCI_GHC        0x04
+#define AHCI_CLB        0x100       /* of port 0 */
+#define AHCI_FB         0x108
+#define AHCI_CMD        0x118
+#define AHCI_ENABLE     (1u << 31)
+#define AHCI_START      (1 << 0)
+#define AHCI_FIS_ON     (1 << 4)
+#define AHCI_RUNNING    (3 << 14)
+
+typedef struct Ahci {
+    QPCIDevice *dev;
+    QPCIBar bar;
+} Ahci;
+
+static inline Ahci ahci_start(Sheath *s)
+{
+    Ahci a = { .dev = qpci_device_find(s->bus, AHCI_DEVFN) };
+
+    g_assert_nonnull(a.dev);
+    qpci_device_enable(a.dev);
+    a.bar = qpci_iomap(a.dev, AHCI_BAR, NULL);
+    qpci_io_writel(a.dev, a.bar, AHCI_GHC, AHCI_ENABLE);
+    return a;
+}
+
+/* Port 0 maps its command list and where it puts FISes, until it is stopped */
+static inline void ahci_map(Ahci *a, uint64_t list, uint64_t fis)
+{
+    qpci_io_writel(a->dev, a->bar, AHCI_CLB, list);
+    qpci_io_writel(a->dev, a->bar, AHCI_CLB + 4, list >> 32);
+    qpci_io_writel(a->dev, a->bar, AHCI_FB, fis);
+    qpci_io_writel(a->dev, a->bar, AHCI_FB + 4, fis >> 32);
+    qpci_io_writel(a->dev, a->bar, AHCI_CMD, AHCI_START | AHCI_FIS_ON);
+    g_assert_cmphex(qpci_io_readl(a->dev, a->bar, AHCI_CMD) & AHCI_RUNNING,
+                    ==, AHCI_RUNNING);
+}
+
+static inline void ahci_unmap(Ahci *a)
+{
+    qpci_io_writel(a->dev, a->bar, AHCI_CMD, 0);
+    g_assert_cmphex(qpci_io_readl(a->dev, a->bar, AHCI_CMD) & AHCI_RUNNING,
+                    ==, 0);
+}
+
+/* ------------------------------------------------------------------ */
+/* The monitor                                                         */
+/* ------------------------------------------------------------------ */
+
+static inline void press(QTestState *qts, const char *key, bool down)
+{
+    qtest_qmp_assert_success(qts, "{ 'execute': 'input-send-event', "
+        "'arguments': { 'events': [ { 'type': 'key', 'data': { "
+        "'down': %i, 'key': { 'type': 'qcode', 'data': %s } } } ] } }",
+        down, key);
+}
+
+/* A command was refused, in these words */
+static inline void check_error(QDict *reply, const char *words)
+{
+    QDict *error = qdict_get_qdict(reply, "error");
+    const char *said = error ? qdict_get_str(error, "desc") : "no error";
+
+    if (!error || !strstr(said, words)) {
+        g_test_message("'%s' instead of '%s'", said, words);
+        g_test_fail();
+    }
+    qobject_unref(reply);
 }
 
 #endif

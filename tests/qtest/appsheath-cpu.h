@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A vCPU for qtests: a few instructions of a 'visor, and a context's program
+ * that stores to one address a visit, its own port above all.  With it a
+ * qtest has offers (P5), and so channels.
+ */
+#ifndef TESTS_QTEST_APPSHEATH_CPU_H
+#define TESTS_QTEST_APPSHEATH_CPU_H
+
+#include "appsheath-lib.h"
+
+/* In the guest's memory */
+#define CPU_TABLES  0x500000ull     /* PML4, two PDPTs, PD, PT */
+#define CPU_CODE    0x506000ull
+#define CPU_GDT     0x506100ull
+#define CPU_GO      0x506200ull     /* where to jump to, 0: nowhere; then */
+#define CPU_ADDRESS 0x506208ull     /* ... the program stores */
+#define CPU_VALUE   0x506210ull     /* ... this */
+#define CPU_RESULT  0x506218ull     /* ... and tells the port's RESULT */
+
+/* The end of the ROM: from reset to CPU_CODE in 64-bit mode */
+static const uint8_t cpu_rom[256] = {
+    0xfa,                                       /* cli */
+    0x66, 0xb8, 0x20, 0, 0, 0, 0x0f, 0x22, 0xe0,            /* cr4 = PAE */
+    0x66, 0xb8, 0, 0, 0x50, 0, 0x0f, 0x22, 0xd8,            /* cr3 */
+    0x66, 0xb9, 0x80, 0, 0, 0xc0, 0x66, 0x31, 0xd2,         /* EFER = LME */
+    0x66, 0xb8, 0, 1, 0, 0, 0x0f, 0x30,
+    0x2e, 0x66, 0x0f, 0x01, 0x16, 0x3c, 0xff,   /* lgdt cs:0xff3c */
+    0x66, 0xb8, 0x01, 0, 0, 0x80, 0x0f, 0x22, 0xc0,         /* cr0 = PE, PG */
+    0x66, 0xea, 0, 0x60, 0x50, 0, 8, 0,         /* jmp 8:CPU_CODE */
+    15, 0, 0, 0x61, 0x50, 0,                    /* 0xff3c: GDT of 2 entries */
+    [0xf0] = 0xe9, 0x0d, 0xff,                  /* reset: jmp 0xff00 */
+};
+
+static inline uint8_t *emit(uint8_t *at, const char *code, size_t n,
+                            uint64_t address)
+{
+    memcpy(at, code, n);
+    as_store64(at + n, address);
+    return at + n + 8;
+}
+#define EMIT(at, code, address) emit(at, code, sizeof(code) - 1, address)
+#define LOAD_RAX    "\x48\xa1"      /* mov rax, [address] */
+#define STORE_RAX   "\x48\xa3"      /* mov [address], rax */
+#define SET_RAX     "\x48\xb8"      /* mov rax, address */
+
+/* The 'visor waits for a place to jump to; what comes back stops there */
+static inline void cpu_visor(uint8_t *at)
+{
+    at = EMIT(at, "\xf3\x90" LOAD_RAX, CPU_GO);             /* pause */
+    memcpy(at, "\x48\x85\xc0\x74\xef\xff\xe0\x31\xc0", 9);  /* jmp rax, or on */
+    EMIT(at + 9, STORE_RAX, CPU_GO);
+    memcpy(at + 19, "\xeb\xdf", 2);
+}
+#define CPU_BACK    (CPU_CODE + 0x13)
+
+/* The program: no more than one page, and no data */
+static inline Image cpu_image(unsigned seed)
+{
+    Image im = image_new(seed);
+    uint8_t *at = im.bytes + AS_TEXT_OFF;
+
+    at = EMIT(at, LOAD_RAX, CPU_ADDRESS);
+    at = EMIT(at, "\x48\x89\xc3" LOAD_RAX, CPU_VALUE);      /* mov rbx, rax */
+    at = EMIT(at, "\x48\x89\x03" LOAD_RAX, WINDOW + AS_PORT_RESULT);
+    at = EMIT(at, STORE_RAX, CPU_RESULT);       /* ^ mov [rbx], rax */
+    at = EMIT(at, SET_RAX, CPU_BACK);
+    memcpy(at, "\xff\xe0", 2);                              /* jmp rax */
+    return im;
+}
+
+static inline void cpu_table(Sheath *s, unsigned table, unsigned entry,
+                             uint64_t value)
+{
+    as_store64(s->raw + CPU_TABLES + table * PAGE + entry * 8, value);
+}
+
+/*
+ * The first GiB and the ROM lie where they are; the image at @base, within the
+ * window's first GiB, where it is loaded.
+ */
+static inline void cpu_map(Sheath *s, const Image *im, uint64_t base)
+{
+    enum { POINTER = 3, HUGE = 0x83 };
+
+    cpu_table(s, 0, 0, (CPU_TABLES + PAGE) | POINTER);
+    cpu_table(s, 1, 0, HUGE);
+    cpu_table(s, 1, 3, 3 * GiB | HUGE);
+    cpu_table(s, 0, WINDOW >> 39, (CPU_TABLES + 2 * PAGE) | POINTER);
+    cpu_table(s, 2, 0, (CPU_TABLES + 3 * PAGE) | POINTER);
+    cpu_table(s, 3, (base - WINDOW) >> 21, (CPU_TABLES + 4 * PAGE) | POINTER);
+    for (unsigned i = 0; i < IMAGE_PAGES; i++) {
+        cpu_table(s, 4, (base >> 12 & 511) + i, im->pages[i] | POINTER);
+    }
+}
+
+/* A machine whose vCPU runs the 'visor; has the key for @im */
+static inline Sheath *cpu_start(const Image *im, const char *machine,
+                                const char *args)
+{
+    g_autofree uint8_t *rom = g_malloc0(64 * KiB);
+    g_autoptr(KeyFile) bios = NULL;
+    g_autoptr(KeyFile) key = key_for(im);
+    g_autofree char *all = NULL;
+    Sheath *s;
+
+    memcpy(rom + 64 * KiB - sizeof(cpu_rom), cpu_rom, sizeof(cpu_rom));
+    bios = temp_file(rom, 64 * KiB);
+    all = g_strdup_printf("-S -accel tcg -cpu max -bios %s "
+                          "-device appsheath-key,id=key,file=%s %s",
+                          bios, key, args);
+    s = sheath_new(128, machine, all);
+    as_store64(s->raw + CPU_GDT + 8, 0x00209b0000000000ull);
+    cpu_visor(s->raw + CPU_CODE);
+    cpu_map(s, im, BASE);
+    qtest_qmp_assert_success(s->qts, "{ 'execute': 'cont' }");
+    return s;
+}
+
+/* The program of the context at @base stores once; returns the port's RESULT */
+static inline uint64_t cpu_store(Sheath *s, uint64_t base, uint64_t address,
+                                 uint64_t value)
+{
+    int64_t until = soon();
+
+    qtest_writeq(s->qts, CPU_ADDRESS, address);
+    qtest_writeq(s->qts, CPU_VALUE, value);
+    qtest_writeq(s->qts, CPU_RESULT, UINT64_MAX);
+    qtest_writeq(s->qts, CPU_GO, base + AS_TEXT_OFF);
+    while (qtest_readq(s->qts, CPU_GO)) {
+        wait_on(until);
+    }
+    return qtest_readq(s->qts, CPU_RESULT);
+}
+
+static inline uint64_t cpu_offer(Sheath *s, uint64_t base, uint64_t va,
+                                 unsigned device, unsigned direction,
+                                 unsigned pages)
+{
+    return cpu_store(s, base, WINDOW + AS_PORT_OFFER,
+                     va | device << 8 | direction << 4 | (pages - 1));
+}
+
+#endif
