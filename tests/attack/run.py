@@ -25,7 +25,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-OUT = os.path.join(TOP, 'build', 'tests', 'attack')
+OUT = os.environ.get('APPSHEATH_ATTACK_OUT', os.path.join(TOP, 'build', 'tests', 'attack'))
 KINDS = ('attack.c', 'qtest.c', 'attack.py')
 FIELDS = ('Attack', 'Row', 'Rule', 'Guard', 'Record', 'Source', 'Mechanism', 'Seen', 'Limits',
           'Options')
