@@ -42,15 +42,26 @@
     X(int3) X(int1) X(intn) X(ud2) X(div) X(nm) X(syscall) X(hlt) X(loop) X(jump) \
     X(read) X(write) X(read1) X(read2) X(read4) X(read16) X(write1) X(write2) X(write4) \
     X(write16) X(locked) X(movs) X(command) X(in) X(out) X(cpuid) X(rdmsr) X(vmmcall) \
-    X(vmrun) X(nops) X(shadow) X(traps) X(sysenter) X(far_call) X(pkru)
+    X(vmrun) X(nops) X(shadow) X(traps) X(sysenter) X(far_call) X(pkru) \
+    X(out_ljmp) X(out_lcall) X(lret_to) X(iret_to) X(sysret) X(sysexit) X(load_ds) X(load_ss) \
+    X(fwait) X(rdtsc) X(rdpmc) X(pause) X(invlpg) X(invlpga) X(pushf) X(popf) X(iret) X(invd) \
+    X(wbinvd) X(clts) X(read_cr0) X(write_cr0) X(write_cr3) X(write_cr4) X(write_cr8) \
+    X(read_dr7) X(write_dr0) X(smsw) X(lmsw) X(sgdt) X(sidt) X(sldt) X(str) X(lgdt) X(lidt) \
+    X(lldt) X(ltr) X(xsetbv) X(monitor) X(mwait) X(stgi) X(clgi) X(vmload) X(vmsave) X(skinit) \
+    X(wrmsr) X(outs)
 
 /* Selectors; the layout is SYSRET's */
 #define SEL_CODE        0x08
 #define SEL_DATA        0x10
 #define SEL_USER_DATA   0x1b
 #define SEL_USER_CODE   0x23
+#define SEL_CODE32      0x28
 #define SEL_TSS         0x38
 #define SEL_CALL_GATE   0x4b    /* where a test wants it, for users too */
+#define SEL_SYSENTER    0x60    /* of SYSENTER and SYSEXIT, in their order */
+#define SEL_EXIT_CODE   0x83
+#define SEL_EXIT_DATA   0x8b
+#define SEL_COUNT       18
 
 #define VEC_LANDING     0x81    /* INT at the end of a stay, in ordinary memory */
 #define VEC_INT         0x90    /* INT of the program */

@@ -105,25 +105,33 @@ static struct ctx *free_slot(void)
     give_up("this test makes too many contexts");
 }
 
-struct ctx *ctx_new(unsigned level, uint64_t at, bool open)
+/* All but level, kind and what to share with it are in the image */
+struct ctx *ctx_create(struct ctx *c, unsigned which, uint64_t at)
 {
-    struct ctx *c = free_slot();
-    const uint64_t *image = &images[level ? 2 : 0];
+    const uint64_t *image = &images[2 * which];
 
-    *c = (struct ctx) {
-        .base = tdma_window_base() + at, .image = image[0], .level = level, .open = open,
-    };
+    c->base = tdma_window_base() + at;
+    c->image = image[0];
+    c->page = host(page_alloc());
     c->pages = image_word(c, AS_IMG_MEMORY_BYTES) / PAGE_SIZE;
     if (c->pages > CTX_PAGES) {
         give_up("the image has %u pages", c->pages);
-    }
-    for (unsigned i = 0; i <= AS_FRAMES; i++) {
-        c->area[i] = host(pages_alloc(2, PAGE_SIZE));
     }
     copy_image(c, image[1] - image[0]);
     create(c);
     ctx_map(c, true);
     return c;
+}
+
+struct ctx *ctx_new(unsigned level, uint64_t at, bool open)
+{
+    struct ctx *c = free_slot();
+
+    *c = (struct ctx) { .level = level, .open = open };
+    for (unsigned i = 0; i <= AS_FRAMES; i++) {
+        c->area[i] = host(pages_alloc(2, PAGE_SIZE));
+    }
+    return ctx_create(c, level ? IMAGE_LEVEL3 : IMAGE_LEVEL0, at);
 }
 
 void ctx_destroy(struct ctx *c)
@@ -145,6 +153,7 @@ void ctx_free_all(void)
             for (unsigned p = 0; p < c->pages; p++) {
                 page_free(c->page[p]);
             }
+            page_free((uint64_t)c->page);
             for (unsigned a = 0; a <= AS_FRAMES; a++) {
                 page_free((uint64_t)c->area[a]);
                 page_free((uint64_t)c->area[a] + PAGE_SIZE);
@@ -155,6 +164,17 @@ void ctx_free_all(void)
 }
 
 /* ---- what the vCPU has before a stay ---- */
+
+bool all_zero_pages(const struct ctx *c)
+{
+    for (unsigned i = 0; i < c->pages; i++) {
+        if (!all_zero(host(c->page[i]), PAGE_SIZE)) {
+            wrong("A8: page %u is not zero", i);
+            return false;
+        }
+    }
+    return true;
+}
 
 bool visor_ts, visor_plain;
 uint64_t visor_break, visor_watch;
@@ -284,6 +304,8 @@ static void prepare_launch(struct ctx *c, uint64_t rip)
     l->cs = users ? SEL_USER_CODE : SEL_CODE;
     l->ss = users ? SEL_USER_DATA : SEL_DATA;
     l->way = c->way;
+    c->cs_outside = l->cs;
+    c->live_flags = l->rflags & FLAG_IF;
     /* What the way itself leaves on the stack */
     c->rsp[c->depth] = rsp - (c->way == WAY_CALL ? 8 : c->way == WAY_LCALL ? 16 : 0);
     if (c->way == WAY_GATE) {
@@ -441,7 +463,7 @@ static void check_system(const struct seen *s)
 
 static void check_outside_flags(const struct ctx *c, const struct seen *s)
 {
-    uint64_t live = (c->launch.rflags & FLAG_IF) | (c->live_if ? FLAG_IF : 0);
+    uint64_t live = c->live_flags | (c->live_if ? FLAG_IF : 0);
 
     if (s->vector == VEC_SYSCALL) {
         live = 0;                       /* SFMASK */
@@ -459,7 +481,7 @@ void check_outside(struct ctx *c, const struct seen *s)
     check_system(s);
     check_outside_flags(c, s);
     if (!c->vm && s->vector != VEC_SYSCALL) {
-        want("CS outside", s->cs, c->launch.cs);
+        want("CS outside", s->cs, c->cs_outside);
     }
 }
 
@@ -512,7 +534,7 @@ static bool unasked(const struct ctx *c, const struct seen *s)
            !not_entered(c, s);
 }
 
-static void stay(struct ctx *c)
+void stay(struct ctx *c)
 {
     const struct seen *s = seen();
     uint32_t timer = c->timer;
@@ -546,10 +568,15 @@ static void launch_action(struct ctx *c, unsigned action)
     c->launch.gpr[RDX] = landing_of(c);
 }
 
-void start_at(struct ctx *c, unsigned action, uint64_t rip)
+void prepare_start(struct ctx *c, unsigned action, uint64_t rip)
 {
     prepare_launch(c, rip);
     launch_action(c, action);
+}
+
+void start_at(struct ctx *c, unsigned action, uint64_t rip)
+{
+    prepare_start(c, action, rip);
     stay(c);
 }
 
@@ -570,8 +597,7 @@ void resume_inside(struct ctx *c)
     struct area *a = prepare(c);
 
     a->orders.gpr[RBX] = port(c, AS_PORT_RESUME);
-    prepare_launch(c, c->base + AS_TEXT_OFF);
-    launch_action(c, ACT_write);
+    prepare_start(c, ACT_write, c->base + AS_TEXT_OFF);
     c->depth--;
     stay(c);
 }
@@ -679,7 +705,7 @@ uint64_t psp_frame(const struct ctx *c, unsigned n, unsigned offset)
     return c->base + AS_PSP_FRAMES + AS_FRAME_SIZE * n + offset;
 }
 
-static uint8_t *fetch_frame(struct ctx *c)
+uint8_t *fetch_frame(struct ctx *c)
 {
     struct area *a = prepare(c);
 
@@ -761,7 +787,7 @@ void want_start_state(struct ctx *c)
         }
     }
     want("E3: RFLAGS", d->rflags & (kept | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_AC),
-         c->launch.rflags & kept);
+         (c->launch.rflags & FLAG_IOPL) | c->live_flags);
     want("E3: FS base", d->fs, VISOR_FS);
     want("E3: GS base", d->gs, VISOR_GS);
     want_reset_vectors(d);

@@ -61,11 +61,10 @@ void ap_main(void);
  * @test: the test, counted over all tables
  * @number: of its result
  * @pages: of the context that lived
- * @words: the test's own
  */
 struct kept {
     uint64_t magic, test, number, count;
-    uint64_t pages[KEPT_PAGES], words[8];
+    uint64_t pages[KEPT_PAGES];
 };
 
 struct options options;
@@ -78,7 +77,7 @@ uint64_t tsc_of_tick;
 static struct gate idt[VECTORS];
 static const char *only = "";           /* T=: part of the names wanted */
 static char words[WORDS_MAX];           /* what stands before it */
-static bool test_failed, running, listing;
+static bool test_failed, gave_up, running, listing;
 static unsigned group;                  /* CROWD, RESETS or neither */
 static void *runner[5], *ap_runner[CPUS][5];
 static unsigned number, test_serial;
@@ -136,6 +135,7 @@ _Noreturn void give_up(const char *f, ...)
     va_start(ap, f);
     put_line("# ", f, ap);
     va_end(ap);
+    gave_up = true;
     if (this_cpu() != cpus) {
         __builtin_longjmp(ap_runner[this_cpu() - cpus], 1);
     }
@@ -153,7 +153,7 @@ bool want(const char *what, uint64_t seen, uint64_t expected)
     return seen == expected;
 }
 
-void say(const char *f, ...)
+void say_line(const char *f, ...)
 {
     va_list ap;
 
@@ -356,6 +356,7 @@ uint64_t top_table(uint64_t root)
 
 static void paging_init(void)
 {
+    uint64_t cr4;
     uint32_t r[4];
 
     cpuid(7, 0, r);
@@ -365,7 +366,15 @@ static void paging_init(void)
     if (!(r[2] & 1 << 16)) {
         give_up("this CPU has no five levels");
     }
+    asm volatile("cli");
     five_levels_on(top_table(host_space.root));
+    asm volatile("sti");
+    good_cr4 |= CR4_LA57;
+    asm volatile("mov %%cr4, %0" : "=r"(cr4));
+    if (!(cr4 & CR4_LA57)) {
+        give_up("CR4.LA57 is off");
+    }
+    note("five levels");
 }
 
 /* ---- the other vCPUs ---- */
@@ -499,11 +508,6 @@ static struct kept *kept(void)
     return host(KEPT);
 }
 
-uint64_t *kept_words(void)
-{
-    return kept()->words;
-}
-
 void expect_reset(const struct ctx *c)
 {
     struct kept *k = kept();
@@ -575,64 +579,116 @@ static void as_before(void)
     ctx_free_all();
 }
 
-static void run_test(const struct test *t, unsigned level, bool open)
+/* Its whole life, or up to the reset if it is one of those */
+static void run_first(const struct test *t, unsigned level, bool open)
 {
-    struct ctx *volatile c = NULL;
-    char name[100];
-
-    format(name, sizeof(name), "%s%s%s at level %u", t->name, t->flags & VM ? " in a VM" : "",
-           open ? " in an open context" : "", level);
-    if (!contains(name, only)) {
-        return;
-    }
-    number++;
-    if (t->flags & SMP && !has_two) {
-        suite_skipped(number, name, "needs -smp 2");
-        return;
-    }
-    test_failed = false;
+    test_failed = gave_up = false;
     drain_notes();
     if (!__builtin_setjmp(runner)) {
         running = true;
-        c = ctx_new(level, MIB, open);
-        t->run(c);
-    }
-    as_before();
-    suite_result(number, name, test_failed);
-}
-
-static void run_table(const struct test *t)
-{
-    for (; t->run; t++) {
-        for (unsigned level = 0; level <= 3; level += 3) {
-            bool wanted = t->flags & (level ? LEVEL3 : LEVEL0);
-
-            if (wanted) {
-                run_test(t, level, t->flags & OPEN);
-            }
-            if (wanted && t->flags & ALIKE) {
-                run_test(t, level, true);
-            }
+        t->run(t->flags & BARE ? NULL : ctx_new(level, MIB, open));
+        if (t->flags & RESETS) {
+            wrong("X6: the machine was not reset");
         }
     }
+    kept()->magic = 0;
+    as_before();
+}
+
+static void run_after(void)
+{
+    test_failed = gave_up = false;
+    if (!__builtin_setjmp(runner)) {
+        running = true;
+        check_after_reset();
+    }
+    kept()->magic = 0;
+    as_before();
+}
+
+/* This run is of that kind, on such a machine */
+static bool fits(const struct test *t)
+{
+    return (t->flags & (CROWD | RESETS)) == group && (!(t->flags & SMP) || cpu_count >= 2) &&
+           (!(t->flags & FOUR) || cpu_count >= 4);
+}
+
+static void run_test(const struct test *t, unsigned level, bool open)
+{
+    char name[120];
+
+    format(name, sizeof(name), "%s%s%s%s at level %u", t->name, t->flags & VM ? " in a VM" : "",
+           nested_off ? " without nested paging" : "", open ? " in an open context" : "", level);
+    test_serial++;
+    if (!contains(name, only)) {
+        return;
+    }
+    if (listing) {
+        suite_name(name);
+        return;
+    }
+    if (!fits(t)) {
+        return;
+    }
+    if (kept()->magic != KEPT_MAGIC) {
+        number++;
+        run_first(t, level, open);
+    } else if (kept()->test == test_serial) {
+        number = kept()->number;
+        run_after();
+    } else {
+        return;                         /* done before the reset */
+    }
+    suite_result(number, name, test_failed, gave_up);
+}
+
+static void run_at(const struct test *t, unsigned level)
+{
+    if (!(t->flags & (level ? LEVEL3 : LEVEL0))) {
+        return;
+    }
+    for (unsigned shadow = 0; shadow <= !!(t->flags & SHADOW); shadow++) {
+        nested_off = shadow;
+        run_test(t, level, t->flags & OPEN);
+        if (t->flags & ALIKE) {
+            run_test(t, level, true);
+        }
+    }
+    nested_off = false;
 }
 
 static void run_all(void)
 {
     for (unsigned i = 0; suite_tables[i]; i++) {
-        run_table(suite_tables[i]);
-    }
-    suite_end(number);
-}
-
-static void read_words(const char *words)
-{
-    for (; *words; words++) {
-        if (words[0] == 'T' && words[1] == '=') {
-            only = words + 2;
-            return;
+        for (const struct test *t = suite_tables[i]; t->run; t++) {
+            run_at(t, 0);
+            run_at(t, 3);
         }
     }
+    if (!listing) {
+        suite_end(number);
+    }
+}
+
+static void read_words(const char *from)
+{
+    for (unsigned n = 0; *from && n < WORDS_MAX - 1; n++) {
+        if (from[0] == 'T' && from[1] == '=') {
+            only = from + 2;
+            break;
+        }
+        words[n] = *from++;
+    }
+    listing = contains(words, "list");
+    five_levels = contains(words, "five-levels");
+    group = contains(words, "crowd") ? CROWD : contains(words, "resets") ? RESETS : 0;
+}
+
+void ask_monitor(const char *command)
+{
+    put("monitor: ");
+    put(command);
+    put("\n");
 }
 
 static void measure_tick(void)
@@ -656,7 +712,7 @@ static void features_init(void)
     cpuid(7, 0, r);
     has_pku = r[2] & 1 << 3;
     asm volatile("mov %%cr4, %0" : "=r"(good_cr4));
-    good_cr4 |= has_pku ? CR4_PKE : 0;
+    good_cr4 |= CR4_MCE | (has_pku ? CR4_PKE : 0);
 }
 
 void main(struct start_info *info)
@@ -671,13 +727,14 @@ void main(struct start_info *info)
     trap_init();
     timer_usual = LAPIC[LAPIC_INITIAL];
     cpu_init(cpus);
+    paging_init();
     svm_init();
     if (!tdma_init()) {
         fail("this machine has no trusted DMA controller; start QEMU with -machine appsheath");
     }
     map_for_users();
     measure_tick();
-    find_second();
+    find_others();
     run_all();
     end(END_OK);
 }

@@ -4,7 +4,8 @@
  * register whenever a program leaves a context.
  *
  *   low.S       in, out, accesses that may fault
- *   kernel.c    boot, traps, vCPUs, the list of tests, TAP
+ *   kernel.c    boot, traps, vCPUs, running tests
+ *   suite.c     the tables of tests, TAP
  *   context.c   contexts, stays in them, and what must be seen after each (X1)
  *   *_tests.c   the tests; each file ends with the table of them
  */
@@ -17,7 +18,7 @@
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 enum { WAY_IRET, WAY_JMP, WAY_CALL, WAY_RET, WAY_LRET, WAY_LJMP, WAY_LCALL, WAY_GATE,
-       WAY_SYSRET };
+       WAY_SYSRET, WAY_SYSEXIT, WAY_LRET_USER, WAY_CALL_GATE };
 
 #define FLAG_CF         0x1ul
 #define FLAG_TF         0x100ul
@@ -31,7 +32,8 @@ enum { WAY_IRET, WAY_JMP, WAY_CALL, WAY_RET, WAY_LRET, WAY_LJMP, WAY_LCALL, WAY_
 
 #define USER_BASE       0x200000000000ul        /* all memory again, for users too */
 #define SCRATCH_VA      0x300000000000ul        /* for pages that a test maps as it likes */
-#define CTX_PAGES       16
+#define CTX_PAGES       512     /* at most; its list is a page */
+#define CPUS            4
 #define NOBODY_VA(c)    ((c)->base + 64 * PAGE_SIZE)    /* window pages nobody has */
 
 #define VECTOR_TEST     0x40    /* an IPI */
@@ -70,7 +72,7 @@ struct __attribute__((packed)) tss {
  * @recover: of attempt()
  * @inside: in a stay: the next trap ends it
  * @keep_nmi_blocked: leave the handler without IRET
- * @job: what the second vCPU is to do; NULL: done
+ * @job: what this vCPU is to do, not the first; NULL: done
  * @boots: how often it came up
  */
 struct cpu {
@@ -79,7 +81,7 @@ struct cpu {
     bool keep_nmi_blocked;
     struct seen seen;
     uint64_t stay_stack;
-    uint64_t gdt[11];
+    uint64_t gdt[SEL_COUNT];
     struct tss tss;
     void (*volatile job)(void *arg);
     void *arg;
@@ -109,6 +111,8 @@ _Static_assert(offsetof(struct area, dump) == AREA_DUMP, "area");
  * @depth: saved frames, as this kernel counts them
  * @area: one for each depth
  * @launch: of the last stay
+ * @cs_outside: CS when it is over
+ * @live_flags: IF and IOPL at ENTER
  * @rsp: kept for the stay at each depth
  * @tf: the 'visor's single step was on at ENTER
  * @interrupts: stays begin with IF
@@ -121,7 +125,7 @@ _Static_assert(offsetof(struct area, dump) == AREA_DUMP, "area");
 struct ctx {
     uint64_t base, image;
     unsigned level, pages;
-    uint64_t page[CTX_PAGES];
+    uint64_t *page;
     bool open, tf, interrupts, live_if, other_level, alive;
     uint32_t status;
     unsigned depth;
@@ -129,6 +133,7 @@ struct ctx {
     uint32_t timer;
     struct area *area[AS_FRAMES + 1];
     struct launch launch;
+    uint64_t cs_outside, live_flags;
     uint64_t rsp[AS_FRAMES + 1];
     uint64_t way;
     struct vmcb *vm;
@@ -138,9 +143,11 @@ struct ctx {
  * struct test - one test
  * @name: rule ids, a slash, what it is about
  * @run: NULL ends a table
- * @flags: LEVEL0 and LEVEL3: at which levels it runs; SMP: needs two vCPUs;
+ * @flags: LEVEL0 and LEVEL3: at which levels it runs; SMP: needs two vCPUs, FOUR: four;
  *         OPEN: in an open context; ALIKE: in an open one as well (L5, P6);
- *         VM: it is in a VM
+ *         VM: it is in a VM; SHADOW: in one without nested paging as well;
+ *         CROWD, RESETS: runs of their own; RESETS ends in one, after which X6 and A8
+ *         are checked; BARE: no context is made before
  */
 struct test {
     const char *name;
@@ -154,9 +161,18 @@ struct test {
 #define OPEN            8
 #define VM              16
 #define ALIKE           32
+#define SHADOW          64
+#define FOUR            128
+#define CROWD           256
+#define RESETS          512
+#define BARE            1024
 
-extern const struct test leave_tests[], enter_tests[], frame_tests[], port_tests[],
-    memory_tests[], vm_tests[], smp_tests[];
+/* ---- suite.c: which tests there are, and how their results are told ---- */
+
+extern const struct test *const suite_tables[];         /* NULL ends them */
+void suite_name(const char *name);                      /* in a list */
+void suite_result(unsigned number, const char *name, bool failed, bool gave_up);
+void suite_end(unsigned number);
 
 static inline uint32_t read_pkru(void)
 {
@@ -168,12 +184,14 @@ static inline uint32_t read_pkru(void)
 
 /* ---- kernel.c ---- */
 
-extern struct cpu cpus[2];
-extern bool has_pku, has_two;
+extern struct cpu cpus[CPUS];
+extern bool has_pku, five_levels, nested_off;
+extern unsigned cpu_count;
 extern bool features_off;       /* the next trap mends CR4 and XCR0 */
 extern uint64_t good_cr4;
 struct cpu *this_cpu(void);
 void note(const char *f, ...) __attribute__((format(printf, 1, 2)));
+void say_line(const char *f, ...) __attribute__((format(printf, 1, 2)));
 /* The test has failed; it goes on */
 void wrong(const char *f, ...) __attribute__((format(printf, 1, 2)));
 bool failed(void);
@@ -184,10 +202,20 @@ void set_gate(unsigned vector, uint64_t target, unsigned dpl);
 void set_call_gate(uint64_t target);
 void unmap(uint64_t va);
 void map_flush(uint64_t va, uint64_t pa, uint64_t flags);
+/* What another vCPU is to do; the first is 0, these are for the second */
 void job_begin(void (*job)(void *), void *arg);
 bool job_end(void);
-void ap_init_ipi(void);
-void ap_startup_ipi(void);
+void job_begin_on(unsigned cpu, void (*job)(void *), void *arg);
+bool job_end_on(unsigned cpu);
+void ap_init_ipi(unsigned cpu);
+void ap_startup_ipi(unsigned cpu);
+/* A line that asks run.py for a monitor command */
+void ask_monitor(const char *command);
+/* What to write into CR3 for these tables: with five levels there is one more above */
+uint64_t top_table(uint64_t root);
+/* RESETS: what comes now resets the machine */
+void expect_reset(const struct ctx *c);
+bool all_zero_pages(const struct ctx *c);
 void send_ipi(unsigned cpu, uint32_t low);
 void timer_once(uint32_t count);     /* 0: never */
 void timer_every(uint32_t count);
@@ -217,6 +245,10 @@ struct area *prepare(struct ctx *c);
 /* A stay: what it ended with is in this_cpu()->seen, and was checked (X1) */
 void start(struct ctx *c, unsigned action);
 void start_at(struct ctx *c, unsigned action, uint64_t rip);
+/* The same in steps, so that a test can change c->launch and what it expects in between */
+void prepare_start(struct ctx *c, unsigned action, uint64_t rip);
+void stay(struct ctx *c);
+struct ctx *ctx_create(struct ctx *c, unsigned image, uint64_t at);
 void resume(struct ctx *c);
 /* The same by the program itself (P4), for which it is STARTed */
 void resume_inside(struct ctx *c);
@@ -249,6 +281,8 @@ extern bool visor_ts;
 extern bool visor_plain;        /* no vector registers: they are switched off */
 extern uint64_t visor_break, visor_watch;
 uint64_t resume_point(const struct ctx *c, unsigned n);
+/* The whole top frame, as the program reads it; without looking at it */
+uint8_t *fetch_frame(struct ctx *c);
 /* E3: at a START, everything the program found is as it should be */
 void want_start_state(struct ctx *c);
 
@@ -263,9 +297,16 @@ bool attempt(struct cpu *me, access *what, uint64_t a, uint64_t b);
 void dirty_vectors(uint64_t word);
 access do_load8, do_load16, do_load32, do_store8, do_store16, do_store32, do_add, do_xchg,
        do_cmpxchg, do_fxsave, do_fxrstor, do_movs_from, do_movs_to, do_stos, do_jump, do_gather;
+void five_levels_on(uint64_t pml5);
 extern uint8_t landing[], landing_vm[], stranger[], stranger_end[];
-extern uint8_t acs_stubs[], acs_syscall[], acs_sysenter[], ap_begin[], ap_end[];
+extern uint8_t user_jmp[], user_call[], user_ret[], user_lret[], user_iret[], user_ljmp[],
+    user_lcall[], user_int[];
+extern uint8_t acs_stubs[], acs_syscall[], acs_sysenter[], ap_begin[], ap_end[], ap_cr3[],
+    ap_cr4[];
 extern struct state ap_found;
-extern const uint64_t images[4];
+extern const uint64_t images[6];
+#define IMAGE_LEVEL0    0
+#define IMAGE_LEVEL3    1
+#define IMAGE_BIG       2
 
 #endif

@@ -188,6 +188,18 @@ go_lret:
         push    $SEL_CODE
         push    target
         lretq
+go_lret_user:
+        push    L_RFLAGS(%rax)
+        popfq
+        push    L_SS(%rax)
+        push    L_GPR + 8 * 4(%rax)
+        push    L_CS(%rax)
+        push    L_RIP(%rax)
+        load_gprs
+        lretq
+go_call_gate:
+        as_launched
+        lcall   *call_gate
 go_ljmp:
         as_launched
         rex.W ljmp *target
@@ -205,6 +217,15 @@ go_sysret:
         mov     L_GPR + 8 * 4(%rax), %rsp
         load_gprs
         sysretq
+go_sysexit:
+        push    L_RFLAGS(%rax)
+        popfq
+        mov     L_GPR + 8 * 4(%rax), %rcx
+        mov     %rcx, L_GPR + 8 * 1(%rax)
+        mov     L_RIP(%rax), %rcx
+        mov     %rcx, L_GPR + 8 * 2(%rax)
+        load_gprs
+        rex.W sysexit
 
 /* void back(struct cpu *me): out of the handler, with IRET as NMI wants it */
         .globl  back
@@ -228,8 +249,13 @@ go_done:
         .balign 8
         .globl  ways, target
 ways:   .quad   go_iret, go_jmp, go_call, go_ret, go_lret, go_ljmp, go_lcall, go_gate, go_sysret
+        .quad   go_sysexit, go_lret_user, go_call_gate
 target: .quad   0
         .word   SEL_CODE
+        .balign 8
+call_gate:
+        .long   0
+        .word   SEL_CALL_GATE & ~3
         .balign 8
 syscall_rsp:
         .quad   0
@@ -249,6 +275,35 @@ stranger:
         int     $VEC_LANDING
 stranger_end:
         .globl  stranger_end
+        .balign 16
+
+/* How users get from here to R15, or through what R14 points to */
+        .globl  user_jmp, user_call, user_ret, user_lret, user_iret, user_ljmp, user_lcall, user_int
+user_jmp:
+        jmp     *%r15
+user_call:
+        call    *%r15
+user_ret:
+        push    %r15
+        ret
+user_lret:
+        push    $SEL_USER_CODE
+        push    %r15
+        lretq
+user_iret:
+        push    $SEL_USER_DATA
+        push    %rsp
+        addq    $8, (%rsp)
+        pushfq
+        push    $SEL_USER_CODE
+        push    %r15
+        iretq
+user_ljmp:
+        rex.W ljmp *(%r14)
+user_lcall:
+        rex.W lcall *(%r14)
+user_int:
+        int     $VEC_GATE
         .balign 16
 
 /* void dirty_vectors(uint64_t word): every vector register, and some x87 ones */
@@ -330,19 +385,45 @@ do_gather:
 gather_index:
         .quad   -24, -16, -8, 0
 
-/* ---- the second vCPU: 16 bits at a page below 1 MiB, then here ---- */
+/* ---- five levels of page tables: paging must be off for a moment ---- */
 
         .text
-        .globl  ap_begin, ap_end
+        .globl  five_levels_on
+five_levels_on:
+        push    %rbx
+        push    %rbp
+        push    $SEL_CODE32
+        push    $1f
+        lretq
+        .code32
+1:      mov     %cr0, %eax
+        and     $0x7fffffff, %eax
+        mov     %eax, %cr0
+        mov     %cr4, %eax
+        or      $CR4_LA57, %eax
+        mov     %eax, %cr4
+        mov     %edi, %cr3
+        mov     %cr0, %eax
+        or      $0x80000000, %eax
+        mov     %eax, %cr0
+        ljmp    $SEL_CODE, $2f
+        .code64
+2:      pop     %rbp
+        pop     %rbx
+        ret
+
+/* ---- the other vCPUs: 16 bits at a page below 1 MiB, then here ---- */
+
+        .globl  ap_begin, ap_end, ap_cr3, ap_cr4
         .code16
 ap_begin:
         cli
         xor     %ax, %ax
         mov     %ax, %ds
         lgdtl   AP_PAGE + ap_gdtr - ap_begin
-        mov     $AP_CR4, %eax
+        mov     AP_PAGE + ap_cr4 - ap_begin, %eax
         mov     %eax, %cr4
-        mov     $host_pml4, %eax
+        mov     AP_PAGE + ap_cr3 - ap_begin, %eax
         mov     %eax, %cr3
         mov     $0xc0000080, %ecx
         mov     $AP_EFER, %eax
@@ -356,6 +437,8 @@ ap_gdt: .quad   0, 0x00af9b000000ffff, 0x00cf93000000ffff
 ap_gdtr:
         .word   ap_gdtr - ap_gdt - 1
         .long   AP_PAGE + ap_gdt - ap_begin
+ap_cr3: .long   0
+ap_cr4: .long   0
 ap_end:
         .code64
 ap64:
@@ -363,7 +446,11 @@ ap64:
         mov     %eax, %ds
         mov     %eax, %es
         mov     %eax, %ss
-        mov     $ap_stack_top, %rsp
+        mov     $0xfee00020, %eax
+        mov     (%rax), %eax
+        shr     $24, %eax
+        imul    $-AP_STACK, %rax, %rax
+        lea     ap_stacks_top + AP_STACK(%rax), %rsp
         xor     %ecx, %ecx
         xor     %edx, %edx
         mov     $AS_XCR0_KNOWN, %eax
@@ -375,13 +462,16 @@ ap64:
         .section .rodata
         .balign 4096
         .globl  images, images_end
-images: .quad   level0, level0_end, level3, level3_end
+images: .quad   level0, level0_end, level3, level3_end, big, big_end
         .balign 16
 level0: .incbin "level0.sheath"
 level0_end:
         .balign 16
 level3: .incbin "level3.sheath"
 level3_end:
+        .balign 16
+big:    .incbin "big.sheath"
+big_end:
 
         .bss
         .balign 64
@@ -391,6 +481,6 @@ ap_found:
         .balign 4096
         .skip   8192
 syscall_stack_top:
-        .skip   16384
-ap_stack_top:
+        .skip   3 * AP_STACK
+ap_stacks_top:
         .section .note.GNU-stack, "", @progbits

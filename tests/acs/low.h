@@ -15,8 +15,10 @@
 
 #define AP_PAGE         0x8000
 #define AP_CR0          0x80010033      /* PG WP NE ET MP PE */
-#define AP_CR4          0x50620         /* OSXSAVE FSGSBASE OSXMMEXCPT OSFXSR PAE */
 #define AP_EFER         0x901           /* NXE LME SCE */
+
+#define CR4_LA57        0x1000
+#define AP_STACK        0x4000
 
 #define STRANGER_WORD   0x57a26e2
 

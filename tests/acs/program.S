@@ -233,6 +233,68 @@ act_jump:
         action  vmrun, vmrun
         action  sysenter, sysenter
         action  far_call, lcall *(%rbx)
+        action  out_ljmp, rex.W ljmp *(%rbx)
+        action  out_lcall, rex.W lcall *(%rbx)
+        action  sysret, sysretq
+        action  sysexit, rex.W sysexit
+        action  load_ds, mov %ecx, %ds
+        action  load_ss, mov %ecx, %ss
+        action  fwait, fwait
+
+        /* What a VMM may intercept */
+        action  rdtsc, rdtsc
+        action  rdpmc, rdpmc
+        action  pause, pause
+        action  invlpg, invlpg (%rbx)
+        action  invlpga, .byte 0x0f, 0x01, 0xdf
+        action  pushf, pushfq
+        action  popf, popfq
+        action  iret, iretq
+        action  invd, invd
+        action  wbinvd, wbinvd
+        action  clts, clts
+        action  read_cr0, mov %cr0, %rax
+        action  write_cr0, mov %rax, %cr0
+        action  write_cr3, mov %rax, %cr3
+        action  write_cr4, mov %rax, %cr4
+        action  write_cr8, mov %rax, %cr8
+        action  read_dr7, mov %dr7, %rax
+        action  write_dr0, mov %rax, %dr0
+        action  smsw, smsw %eax
+        action  lmsw, lmsw %ax
+        action  sgdt, sgdt (%rbx)
+        action  sidt, sidt (%rbx)
+        action  sldt, sldt %eax
+        action  str, str %eax
+        action  lgdt, lgdt (%rbx)
+        action  lidt, lidt (%rbx)
+        action  lldt, lldt %ax
+        action  ltr, ltr %ax
+        action  xsetbv, xsetbv
+        action  monitor, monitor
+        action  mwait, mwait
+        action  stgi, stgi
+        action  clgi, clgi
+        action  vmload, vmload
+        action  vmsave, vmsave
+        action  skinit, .byte 0x0f, 0x01, 0xde
+        action  wrmsr, wrmsr
+        action  outs, outsb
+
+        /* To CS:RIP in RCX and RDX, perhaps of another level: SS:RSP in R8 and R9, flags in R10 */
+act_lret_to:
+        push    %r8
+        push    %r9
+        push    %rcx
+        push    %rdx
+        lretq
+act_iret_to:
+        push    %r8
+        push    %r9
+        push    %r10
+        push    %rcx
+        push    %rdx
+        iretq
 
         /* A command of the port, and what the port says of it: RCX is there */
 act_command:
@@ -330,5 +392,9 @@ secret:
         .balign AS_PAGE_SIZE
 stacks: .skip   AS_FRAMES * STACK_BYTES
         .balign AS_PAGE_SIZE
+#ifdef BIG
+spare:  .skip   251 * AS_PAGE_SIZE      /* 1 MiB in all, or a page more */
+#else
 spare:  .skip   2 * AS_PAGE_SIZE
+#endif
         .section .note.GNU-stack, "", @progbits

@@ -3,30 +3,44 @@
 """The compliance suite of the CPU side on the real machine (TAP).
 
     tests/acs/run.py [T=NAME]       only tests with NAME in their name
+    tests/acs/run.py --list         their names
+    tests/acs/run.py --way WAY      only this way
 
 Makes a key that names the program at both levels, and starts QEMU once for all
-tests in each way of running vCPUs.  --smp or --accel: one way, this one.
+tests in each way of running vCPUs, and once more for tests that want a machine
+of their own.  --smp or --accel: one way, this one.
 """
 import argparse
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUT = os.path.join(TOP, 'build', 'tests', 'acs')
-LEVELS = (0, 3)
+IMAGES = ('level0', 'level3', 'big')
 STATUS_OK = 33                  # isa-debug-exit's for END_OK
 LIMIT = 60                      # seconds for one run of the kernel
 RESULT = re.compile(r'(not ok|ok) \d+ - (.*?)( # SKIP.*)?$')
-WAYS = (                        # name, options
-    ('two threads', ['-cpu', 'max', '-smp', '2', '-accel', 'tcg,thread=multi']),
-    ('instructions counted',    # and Intel's SYSENTER
-     ['-cpu', 'max,vendor=GenuineIntel', '-smp', '2', '-icount', 'shift=0']),
-    ('an instruction at a time',
-     ['-cpu', 'EPYC-v4', '-smp', '2', '-accel', 'tcg,one-insn-per-tb=on']),
+RULES = re.compile(r'[WADLEXPFKT]\d+(,[WADLEXPFKT]\d+)*/')
+MTTCG = ['-accel', 'tcg,thread=multi']
+SMALL = ['-m', '128M']
+WAYS = (                        # name, words for the kernel, options
+    ('two threads', '', SMALL + ['-cpu', 'max', '-smp', '2'] + MTTCG),
+    ('four threads', '', SMALL + ['-cpu', 'EPYC-v4', '-smp', '4'] + MTTCG),
+    ('five levels of page tables', 'five-levels',
+     SMALL + ['-cpu', 'max', '-smp', '4'] + MTTCG),
+    ('instructions counted', '',        # and Intel's SYSENTER
+     SMALL + ['-cpu', 'max,vendor=GenuineIntel', '-smp', '2', '-icount', 'shift=0']),
+    ('an instruction at a time', '',
+     SMALL + ['-cpu', 'EPYC-v4', '-smp', '2', '-accel', 'tcg,one-insn-per-tb=on']),
+    ('resets', 'resets', SMALL + ['-cpu', 'max', '-smp', '2'] + MTTCG),
+    ('a crowd', 'crowd', ['-m', '2G', '-cpu', 'max', '-smp', '2'] + MTTCG),
 )
 
 
@@ -35,6 +49,9 @@ def arguments():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('only', nargs='?', default='', metavar='T=NAME',
                    help='only tests with NAME in their name')
+    p.add_argument('--list', action='store_true', help='the names of all tests')
+    p.add_argument('--way', help='only ways with this in their name: '
+                   + ', '.join(way for way, _, _ in WAYS))
     p.add_argument('--qemu', default=env('APPSHEATH_QEMU',
                                          f'{TOP}/build/bin/qemu-system-x86_64'))
     p.add_argument('--key-tool', default=env('APPSHEATH_KEY_TOOL',
@@ -46,6 +63,16 @@ def arguments():
     return args
 
 
+def chosen_ways(args):
+    if args.smp or args.accel:
+        return [('as asked', '', SMALL + ['-cpu', 'max', '-smp', args.smp or '2',
+                                          '-accel', args.accel or 'tcg'])]
+    ways = [way for way in WAYS if not args.way or args.way in way[0]]
+    if not ways:
+        bail_out(f'{args.way}: no way of that name')
+    return ways
+
+
 def bail_out(why):
     print(f'Bail out! {why}')
     sys.exit(1)
@@ -53,8 +80,8 @@ def bail_out(why):
 
 def make_key(args, path):
     commands = [['init', path]]
-    commands += [['add', path, f'ACS level {n}', '--file', f'{OUT}/level{n}.sheath']
-                 for n in LEVELS]
+    commands += [['add', path, f'ACS {name}', '--file', f'{OUT}/{name}.sheath']
+                 for name in IMAGES]
     for command in commands:
         try:
             done = subprocess.run([args.key_tool, *command], capture_output=True, text=True,
@@ -65,12 +92,13 @@ def make_key(args, path):
             bail_out(f'{args.key_tool}: {done.stderr.strip()}')
 
 
-def qemu_command(args, key, options):
-    return [args.qemu, '-machine', 'appsheath', '-m', '128M', *options,
-            '-nodefaults', '-no-reboot', '-display', 'none',
-            '-serial', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4',
-            '-device', f'appsheath-key,file={key}', '-kernel', f'{OUT}/acs.elf',
-            '-append', f'T={args.only}']
+def qemu_command(args, key, qmp, words, options):
+    command = [args.qemu, '-machine', 'appsheath', *options, '-nodefaults', '-display', 'none',
+               '-serial', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4',
+               '-device', f'appsheath-key,file={key}', '-kernel', f'{OUT}/acs.elf',
+               '-qmp', f'unix:{qmp},server=on,wait=off',
+               '-append', f'{words} T={args.only}']
+    return command if words == 'resets' else command + ['-no-reboot']
 
 
 class Tap:
@@ -78,6 +106,7 @@ class Tap:
 
     def __init__(self):
         self.count = self.failed = 0
+        self.names = set()
 
     def result(self, good, name, directive=''):
         self.count += 1
@@ -88,6 +117,7 @@ class Tap:
         """One line of the kernel's; the number of tests if it is the plan"""
         match = RESULT.match(text)
         if match:
+            self.names.add(match[2])
             self.result(match[1] == 'ok', f'{match[2]}, {way}', match[3])
         elif re.fullmatch(r'1\.\.\d+', text):
             return int(text[3:])
@@ -96,43 +126,99 @@ class Tap:
         return None
 
 
-def run(tap, command, way):
-    """All tests in one QEMU; a run that does not come to its plan is a failure of its own"""
+def start(command):
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
     except OSError as e:
         bail_out(f'{command[0]}: {e.strerror}: build it with "make emulator"')
-    limit = LIMIT * float(os.environ.get('APPSHEATH_SLOW', '1'))
-    watchdog = threading.Timer(limit, child.kill)
+
+
+def limit():
+    return LIMIT * float(os.environ.get('APPSHEATH_SLOW', '1'))
+
+
+def monitor(qmp, command):
+    """One command of the human monitor's, as the kernel asked for"""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(limit())
+        s.connect(qmp)
+        lines = s.makefile('rw', encoding='utf-8')
+        lines.readline()
+        for request in ({'execute': 'qmp_capabilities'},
+                        {'execute': 'human-monitor-command',
+                         'arguments': {'command-line': command}}):
+            lines.write(json.dumps(request) + '\n')
+            lines.flush()
+            answer = json.loads(lines.readline())
+            while 'event' in answer:
+                answer = json.loads(lines.readline())
+    return str(answer.get('return') or answer.get('error') or '')
+
+
+def run(tap, command, way, qmp):
+    """All tests in one QEMU; a run that does not come to its plan is a failure of its own"""
+    began, child = time.monotonic(), start(command)
+    watchdog = threading.Timer(limit(), child.kill)
     watchdog.start()
     plan, before = None, tap.count
     for raw in child.stdout:
-        found = tap.line(raw.decode(errors='replace').rstrip(), way)
+        text = raw.decode(errors='replace').rstrip()
+        if text.startswith('monitor: '):
+            said = monitor(qmp, text.removeprefix('monitor: '))
+            print(''.join(f'# {line}\n' for line in (text, *said.splitlines())), end='')
+            continue
+        found = tap.line(text, way)
         plan = plan if found is None else found
     status = child.wait()
     watchdog.cancel()
     if plan != tap.count - before or status != STATUS_OK:
         print(f'# status {status} after {tap.count - before} tests, planned {plan}')
-        tap.result(False, f'the test kernel comes to its end, {way}')
-    elif plan == 0:
-        bail_out('no test has that in its name')
+        tap.result(False, f'X1/the test kernel comes to its end, {way}')
+    elif plan:
+        print(f'# {way}: {plan} tests in {time.monotonic() - began:.1f} s')
+
+
+def names_of_all(args, key, qmp):
+    """What the kernel says it has, whether a machine for it is here or not"""
+    child = start(qemu_command(args, key, qmp, 'list', WAYS[0][2]))
+    watchdog = threading.Timer(limit(), child.kill)
+    watchdog.start()
+    lines = [raw.decode(errors='replace').rstrip() for raw in child.stdout]
+    watchdog.cancel()
+    if child.wait() != STATUS_OK:
+        bail_out('the test kernel does not tell its tests: ' + ' '.join(lines[-3:]))
+    names = [line for line in lines if line and not line.startswith('visor: ')]
+    nameless = [name for name in names if not RULES.match(name)]
+    if nameless:
+        bail_out(f'{nameless[0]}: a test that names no rule')
+    if len(set(names)) != len(names):
+        bail_out('two tests have one name')
+    return names
 
 
 def main():
     args = arguments()
-    ways = WAYS
-    if args.smp or args.accel:
-        ways = [('as asked', ['-cpu', 'max', '-smp', args.smp or '2', '-accel', args.accel or 'tcg'])]
-    for name in ['acs.elf'] + [f'level{n}.sheath' for n in LEVELS]:
+    for name in ['acs.elf'] + [f'{image}.sheath' for image in IMAGES]:
         if not os.path.exists(os.path.join(OUT, name)):
             bail_out(f'{name} is not there: run make -C tests/acs')
     tap = Tap()
     with tempfile.TemporaryDirectory(prefix='appsheath-acs.') as work:
-        key = os.path.join(work, 'acs.key')
+        key, qmp = os.path.join(work, 'acs.key'), os.path.join(work, 'qmp')
         make_key(args, key)
-        for way, options in ways:
-            run(tap, qemu_command(args, key, options), way)
+        names = names_of_all(args, key, qmp)
+        if args.list:
+            print('\n'.join(names))
+            return 0
+        if not names:
+            bail_out('no test has that in its name')
+        ways = chosen_ways(args)
+        for way, words, options in ways:
+            run(tap, qemu_command(args, key, qmp, words, options), way, qmp)
+        forgotten = sorted(set(names) - tap.names)
+        if ways == list(WAYS) and forgotten:
+            print('# ' + '\n# '.join(forgotten))
+            tap.result(False, 'X1/each test is run in one way at least')
     print(f'1..{tap.count}')
     return 1 if tap.failed else 0
 

@@ -204,12 +204,12 @@ static void init_sipi(struct ctx *c)
 
     begin_loop_there(c);
     memset(&ap_found, 0xff, sizeof(ap_found));
-    ap_init_ipi();
+    ap_init_ipi(1);
     while (where(c) == 1 && ticks < deadline) {
         asm volatile("pause");
     }
     want("X2: out of the context", where(c), 0xffffffff);
-    ap_startup_ipi();
+    ap_startup_ipi(1);
     while (cpus[1].boots == boots && ticks < deadline) {
         asm volatile("pause");
     }

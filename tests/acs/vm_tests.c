@@ -34,7 +34,8 @@ static void into_vm(struct ctx *c)
 
     timer_once(0);              /* an #VMEXIT that nobody asked for */
     nested_init();
-    v = svm_vmcb(nested.root, host_space.root);
+    v = svm_vmcb(top_table(nested.root), top_table(host_space.root));
+    v->cr4 |= good_cr4 & CR4_LA57;
     v->exceptions = EXCEPTIONS;
     v->intercept |= INTERCEPT(VMEXIT_CPUID) | INTERCEPT(VMEXIT_SWINT);
     c->vm = v;
@@ -298,7 +299,7 @@ static void vmrun_inside(struct ctx *c)
     uint64_t vmcb, other = info(c, INFO_SECRET);
 
     nested_init();
-    vmcb = (uint64_t)svm_vmcb(nested.root, host_space.root);
+    vmcb = (uint64_t)svm_vmcb(top_table(nested.root), top_table(host_space.root));
     ((struct vmcb *)host(vmcb))->rip = other;
     prepare(c)->orders.gpr[RAX] = vmcb;
     unmap(c->base);
