@@ -34,7 +34,7 @@
     X(D2_FRAME, "D2.frame", "a page is at one place only") \
     X(D2_RANGE, "D2.range", "a window page has one page only") \
     X(D3_TAKES, "D3.takes", "pages that programs wait for are limited") \
-    X(D4_ATTRS, "D4.attrs", "the controller reaches the 'visor's addresses as a device does") \
+    X(D4_ATTRS, "D4.attrs", "the controller is a device at the 'visor's addresses") \
     X(L1_LOCK, "L1.lock", "an image is locked before it is read") \
     X(L2_WHOLE, "L2.whole", "an image is compared to its last byte") \
     X(L2_HEADER, "L2.header", "reserved fields of a header are zero") \
@@ -46,7 +46,7 @@
     X(K1_SUM, "K1.sum", "a damaged key is bad") \
     X(K1_NAME, "K1.name", "names are printable") \
     X(K1_TWINS, "K1.twins", "a key, or two, name a name and an image once") \
-    X(E1_PAGE, "E1.page", "only a fetch that the 'visor's tables map to the context's own page enters") \
+    X(E1_PAGE, "E1.page", "only what is mapped to the context's own page enters") \
     X(E2_ENTRY, "E2.entry", "a START begins at the entry point") \
     X(E2_DEPTH, "E2.depth", "a START does not reuse a frame that waits to be resumed") \
     X(E3_FLAGS, "E3.flags", "a START has clean flags") \
@@ -70,7 +70,8 @@
     X(X1_DEBUG, "X1.debug", "debug registers are flushed") \
     X(X2_INIT, "X2.init", "INIT flushes first") \
     X(X2_RIP, "X2.rip", "an event shows the resume point as RIP") \
-    X(X2_INFO, "X2.info", "error codes and exit information keep page and kind of access only") \
+    X(X2_INFO, "X2.info", "exits tell page and kind of an access only") \
+    X(X2_MUTE, "X2.mute", "from inside, the CPU writes nothing of its own to memory") \
     X(X2_CAUSE, "X2.cause", "a frame holds the true cause") \
     X(X3_JUMP, "X3.jump", "a jump out flushes") \
     X(X5_THROW, "X5.throw", "a kill throws vCPUs out, flushed") \

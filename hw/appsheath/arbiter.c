@@ -208,12 +208,14 @@ static IOMMUTLBEntry arbiter_translate(IOMMUMemoryRegion *region, hwaddr addr,
     AppSheathArbiter *s = container_of(region, AppSheathArbiter, region);
     bool judged = from == FROM_CPU || (from == FROM_DEVICE && AS_GUARD(A2_DMA));
     bool denied = judged && arbiter_is_protected(s, addr);      /* A2 */
+    bool dropped = from == FROM_CPU && flag == IOMMU_WO && s->mute &&
+                   current_cpu && s->mute(current_cpu);         /* X2 */
 
     if (denied && flag != IOMMU_NONE) {     /* NONE: a TLB fill, slb judges it */
         record_transfer(s, addr, flag, from);
     }
     return (IOMMUTLBEntry) {
-        .target_as = denied ? &s->void_as : &s->raw_as,
+        .target_as = denied || dropped ? &s->void_as : &s->raw_as,
         .iova = addr & -(hwaddr)AS_PAGE_SIZE,
         .translated_addr = addr & -(hwaddr)AS_PAGE_SIZE,
         .addr_mask = AS_PAGE_SIZE - 1,

@@ -65,6 +65,7 @@ struct AppSheathArbiter {
     uint64_t window_base, window_size;
     MemoryRegion *ram;
     uint64_t below_4g, above_4g, reserved_below_4g;
+    bool (*mute)(CPUState *cs);     /* X2: what this vCPU writes by itself is dropped */
     const ArbiterEvents *events;
     void *events_opaque;
 

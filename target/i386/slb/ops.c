@@ -41,6 +41,7 @@ static G_NORETURN void raise_page_fault(CPUX86State *env, uint64_t addr,
                                         uint64_t error, uintptr_t ra)
 {
     if (env->intercept_exceptions & (1 << EXCP0E_PAGE)) {
+        slb_of(env_cpu(env))->telling = true;
         x86_stq_phys(env_cpu(env), env->vm_vmcb +
                      offsetof(struct vmcb, control.exit_info_2), addr);
     } else {
@@ -306,8 +307,10 @@ static bool fill_ordinary(AppSheathSlb *s, vaddr addr, int size,
 
     /* Full address for the frame alone; QEMU reports what it is called with */
     s->fault = (SlbFault) { .cr2 = addr };
+    s->telling = true;
     ok = upstream->tlb_fill(s->cs, public_address(addr), size, access, base,
                             probe, ra);
+    s->telling = false;
     abandon_if_thrown(s);
     if (!ok || !fill_outside(s, addr, access, base, probe, ra)) {
         s->fault = (SlbFault) { 0 };
@@ -369,13 +372,16 @@ static bool fill_at_base(AppSheathSlb *s, vaddr addr, int size,
 {
     bool implicit = mmu_idx == MMU_PHYS_IDX || mmu_idx == MMU_NESTED_IDX;
     bool inside = !implicit && slb_inside(cpu_env(s->cs));
+    bool telling = s->telling;  /* this may be in the middle of another fill */
     bool ok;
 
     if (inside) {
         s->fault = (SlbFault) { .cr2 = addr };
     }
+    s->telling = true;
     ok = upstream->tlb_fill(s->cs, inside ? public_address(addr) : addr, size,
                             access, mmu_idx, probe, ra);
+    s->telling = telling;
     abandon_if_thrown(s);
     ok = ok && (implicit
                 ? fill_implicit(s, addr, mmu_idx)
@@ -704,6 +710,16 @@ static void register_notifiers(CPUState *cs, AppSheathArbiter *arbiter)
     }
 }
 
+/*
+ * X2: inside, QEMU itself writes to physical addresses what a VMCB tells of a
+ * fault, and that is public.  Whatever else, such as the next RIP of an I/O
+ * instruction before its exit, would show before the flush: it is dropped.
+ */
+static bool is_mute(CPUState *cs)
+{
+    return slb_inside(cpu_env(cs)) && !slb_of(cs)->telling && AS_GUARD(X2_MUTE);
+}
+
 void slb_attach(CPUState *cs, AppSheathArbiter *arbiter, uint32_t entries,
                 uint32_t ways)
 {
@@ -711,6 +727,7 @@ void slb_attach(CPUState *cs, AppSheathArbiter *arbiter, uint32_t entries,
 
     s->cs = cs;
     s->arbiter = arbiter;
+    arbiter->mute = is_mute;
     s->ways = ways;
     s->sets = entries / ways;
     s->generation = 1;

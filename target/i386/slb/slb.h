@@ -54,6 +54,7 @@ struct AppSheathSlb {
     uint64_t mode;              /* paging and guest mode at ENTER (E8) */
     SlbFault fault;
     bool resume;                /* P4 was asked for */
+    bool telling;               /* of a fault: the VMCB gets its address (X2) */
     bool executing;             /* in cpu_exec: flags are kept apart */
     bool thrown;                /* thrown out in the middle of an instruction */
     uint64_t thrown_rip;

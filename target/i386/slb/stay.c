@@ -552,6 +552,7 @@ void slb_enter(AppSheathSlb *s, AsPage *page, uint64_t addr)
         raise_exception_err(env, EXCP0D_GPF, 0);
     }
     s->context = c;
+    s->telling = false;
     s->mode = slb_mode(env);
     slb_select(s, c);
     if (is_resume(c, env->eip)) {
