@@ -16,7 +16,7 @@ QEMU := build/bin/qemu-system-x86_64
 DEMO = $(PYTHON) demo/walkthrough.py
 
 .PHONY: all help build emulator tools guest demo demo-vnc check check-unit check-qtest check-tools check-functional \
-	check-acs check-base check-asan bench docs install upstream-check clean distclean
+	check-acs check-attack attack check-base check-asan bench docs install upstream-check clean distclean
 
 all: build
 
@@ -27,7 +27,10 @@ help:
 	@echo '  make demo              the walkthrough, from power-on to the last refusal'
 	@echo '  make demo-vnc          the same machine kept running, with two VNC displays'
 	@echo '  make check             all tests; check-base, check-unit, check-qtest, check-tools,'
-	@echo '                         check-acs (T=NAME) and check-functional run some of them'
+	@echo '                         check-acs (T=NAME), check-attack (T=NAME) and check-functional run'
+	@echo '                         some of them'
+	@echo '  make attack            all attacks (T=NAME: some) as a table: contained on the real machine,'
+	@echo '                         and what they do when their guard is off'
 	@echo '  make check-asan        qtests and demo on a build with sanitizers'
 	@echo '  make bench             what protected memory costs'
 	@echo '  make docs              the documents as HTML, in build/docs'
@@ -71,10 +74,11 @@ demo-vnc: build
 build/tests/.built: FORCE | build/config
 	@$(MAKE) -s --no-print-directory -C tests/unit
 	@$(MAKE) -s --no-print-directory -C tests/acs
+	@$(MAKE) -s --no-print-directory -C tests/attack
 FORCE:
 
 check: build build/tests/.built
-	@tests/run base upstream unit tools qtest acs functional
+	@tests/run base upstream unit tools qtest acs attack functional
 check-base:
 	@tests/run base
 check-unit: build/tests/.built
@@ -86,6 +90,10 @@ check-tools: tools
 # T=NAME: only tests with that in their name; SMP=, ACCEL=: one run, on so many vCPUs, with this -accel
 check-acs: build build/tests/.built
 	@tests/run -- tests/acs/run.py $(if $(T),T=$(T)) $(if $(SMP),--smp $(SMP)) $(if $(ACCEL),--accel $(ACCEL))
+check-attack: build build/tests/.built
+	@tests/run --timeout 900 -- tests/attack/run.py $(if $(T),T=$(T))
+attack: build build/tests/.built
+	@$(PYTHON) tests/attack/run.py --table $(if $(T),T=$(T))
 check-functional: build
 	@tests/run functional
 

@@ -23,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 
+import index
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 OUT = os.environ.get('APPSHEATH_ATTACK_OUT', os.path.join(TOP, 'build', 'tests', 'attack'))
@@ -35,6 +37,7 @@ DENIED = re.compile(r'appsheath_denied rule=(\w\d+)')
 RECORDED = re.compile(r'denied: (\w\d+) ')
 STATUS_OK = 33                  # isa-debug-exit's for END_OK
 LIMIT = 60                      # seconds for one run of one attack
+GUARD = re.compile(r'X\(\w+, "([\w.]+)", "(.+)"\)')
 PROPERTIES = 'x-unsafe=on,x-weaken='
 
 
@@ -68,10 +71,16 @@ def header(path):
     return fields
 
 
+def guards():
+    """Those of the machine: name -> what it guards"""
+    with open(f'{TOP}/core/guard.h', encoding='utf-8') as f:
+        return dict(GUARD.findall(f.read()))
+
+
 class Attack:
     """One directory"""
 
-    def __init__(self, name):
+    def __init__(self, name, known):
         self.name = name
         here = [k for k in KINDS if os.path.exists(os.path.join(HERE, name, k))]
         if len(here) != 1:
@@ -82,6 +91,11 @@ class Attack:
         if missing:
             raise Bad(f'{name}/{self.kind}: its header lacks {", ".join(missing)}')
         self.guard = self.fields['Guard']
+        if self.guard not in known:
+            raise Bad(f'{name}/{self.kind}: the machine has no guard {self.guard}')
+        self.guard_text = known[self.guard]
+        if not index.rows_of(self) or index.rows_of(self)[0] > index.ROWS[-1]:
+            raise Bad(f'{name}/{self.kind}: no such row')
         record = self.fields['Record']
         self.record = None if record.startswith('none') else record.split()[0].rstrip(',')
 
@@ -162,8 +176,9 @@ class Run:
 
 
 def attacks(only):
+    known = guards()
     names = sorted(n for n in os.listdir(HERE) if re.match(r'\d\d', n) and only in n)
-    return [Attack(n) for n in names]
+    return [Attack(n, known) for n in names]
 
 
 def acs_key(path):
@@ -206,6 +221,11 @@ class Tap:
         self.result(f'{rules}/{attack.name} succeeds without {attack.guard}',
                     weak.has_succeeded(), weak)
 
+    def rows(self, missing):
+        """A test of the suite itself, where all of it is run"""
+        run = argparse.Namespace(lines=[])
+        self.result('A2/each row has an attack', missing and f'none for {missing}', run)
+
     def end(self):
         print(f'1..{self.count}')
 
@@ -226,6 +246,11 @@ class Table(Tap):
         print(self.WIDTHS.format(attack.name, attack.guard,
                                  *('NO: ' + a if a else 'yes' for a in answers)), flush=True)
 
+    def rows(self, missing):
+        if missing:
+            self.failed += 1
+            print(f'no attack for the rows {missing}')
+
     def end(self):
         print(f'{self.count - self.failed} passed, {self.failed} failed')
 
@@ -244,12 +269,15 @@ def main():
         if not wanted:
             raise Bad('no attack has that in its name')
         if args.index:
-            return index(wanted)
+            print(index.page(wanted), end='')
+            return 0
         if args.show:
             tell = type('Show', (Tap,), {'told': show})()
         else:
             tell = Table() if args.table else Tap()
         run_all(wanted, tell.told)
+        if not args.only:
+            tell.rows(index.missing_rows(wanted))
     except Bad as e:
         print(f'Bail out! {e}')
         return 1
@@ -261,13 +289,6 @@ def show(self, attack, real, weak):
     for what, run in (('real', real), (f'without {attack.guard}', weak)):
         print(f'--- {attack.name}, {what}; denied: {" ".join(sorted(run.rules))} {run.status}')
         print('\n'.join(run.lines))
-
-
-def index(wanted):
-    print('.. SPDX-License-Identifier: GPL-2.0-or-later')
-    for attack in wanted:
-        print(attack.name)
-    return 0
 
 
 if __name__ == '__main__':
