@@ -158,7 +158,7 @@ unpack_qemu() {
         fail "the source package could not be unpacked (see above)." "Remove $downloads and run it again."
     "$PYTHON" "$here/graft.py" "$tmp/qemu-src" --pristine
     printf 'QEMU_VERSION=%s\nQEMU_DSC_SHA256=%s\n' "$version" "$(sha256 "$dsc")" >"$tmp/qemu-src/.appsheath/source"
-    rm -rf "$build/qemu-src" "$build/qemu" "$build/qemu-asan"     # objects of other sources are of no use
+    rm -rf "$build/qemu-src" "$build/qemu" "$build"/qemu-?san     # objects of other sources are of no use
     mv "$tmp/qemu-src" "$build/qemu-src"
     rmdir "$tmp"
 }

@@ -23,7 +23,7 @@ import sys
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INSERTS = os.path.join(REPO, 'upstream', 'inserts')
 LINKS = ['hw/appsheath', 'include/hw/appsheath', 'include/appsheath',
-         'core', 'target/i386/slb']
+         'core', 'target/i386/slb', 'tests/attack']
 QTESTS = 'tests/qtest'
 MAX_INSERTS = 12
 ENDS = ('}', ']', ')')          # a line that ends what "within" opened

@@ -7,7 +7,7 @@ here=$(dirname "$0")
 tree=$1
 shift
 if [ -z "${APPSHEATH_LOCKED:-}" ]; then
-    APPSHEATH_LOCKED=1 exec flock "${tree%/*}/.lock" "$0" "$tree" "$@"
+    APPSHEATH_LOCKED=1 exec flock "$tree/.lock" "$0" "$tree" "$@"
 fi
 todo=$(ninja -C "$tree" -n "$@" | sed -n 's,^\[1/\([0-9]*\)\].*,\1,p')
 if [ "${todo:-0}" -le 10 ]; then
