@@ -191,8 +191,20 @@ static void make_controller(AppSheathMachine *s)
     s->tdma = APPSHEATH_TDMA(dev);
 }
 
+/* X6: whoever asks, the monitor or a guest by ACPI */
+static void keep_cpu(CPUState *cs)
+{
+    static Error *reason;
+
+    if (!reason) {
+        error_setg(&reason, "-machine appsheath does not unplug vCPUs");
+    }
+    qdev_add_unplug_blocker(DEVICE(cs), reason);
+}
+
 static void attach_cpu(AppSheathMachine *s, CPUState *cs)
 {
+    keep_cpu(cs);
     if (tcg_enabled()) {
         slb_attach(cs, s->arbiter, s->slb_entries, s->slb_ways);
     }
@@ -266,21 +278,12 @@ static void sheath_pre_plug(HotplugHandler *hotplug, DeviceState *dev,
 static void sheath_plug(HotplugHandler *hotplug, DeviceState *dev, Error **errp)
 {
     AppSheathMachine *s = APPSHEATH_MACHINE(hotplug);
+    ERRP_GUARD();
 
     HOTPLUG_HANDLER_CLASS(parent_class())->plug(hotplug, dev, errp);
-    if (s->tdma && object_dynamic_cast(OBJECT(dev), TYPE_X86_CPU)) {
+    if (!*errp && s->tdma && object_dynamic_cast(OBJECT(dev), TYPE_X86_CPU)) {
         attach_cpu(s, CPU(dev));
     }
-}
-
-static void sheath_unplug_request(HotplugHandler *hotplug, DeviceState *dev,
-                                  Error **errp)
-{
-    if (object_dynamic_cast(OBJECT(dev), TYPE_X86_CPU)) {
-        error_setg(errp, "-machine appsheath does not unplug vCPUs");
-        return;
-    }
-    HOTPLUG_HANDLER_CLASS(parent_class())->unplug_request(hotplug, dev, errp);
 }
 
 static void get_window(Object *obj, Visitor *v, const char *name, void *opaque,
@@ -427,7 +430,6 @@ static void sheath_machine_class_init(ObjectClass *oc, void *data)
     mc->wakeup = sheath_machine_wakeup;
     hc->pre_plug = sheath_pre_plug;
     hc->plug = sheath_plug;
-    hc->unplug_request = sheath_unplug_request;
     set_compat_props(mc);
     add_class_properties(oc);
 }
