@@ -16,6 +16,7 @@ which begins with a comment of fields (see docs/devel/testing.rst).  It says
 """
 import argparse
 import concurrent.futures
+import glob
 import importlib.util
 import os
 import re
@@ -24,6 +25,7 @@ import sys
 import tempfile
 
 import index
+import person
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -51,7 +53,7 @@ def environment(name, default):
 
 QEMU = environment('APPSHEATH_QEMU', 'build/bin/qemu-system-x86_64')
 KEY_TOOL = environment('APPSHEATH_KEY_TOOL', 'build/bin/appsheath-key')
-QTEST = environment('APPSHEATH_ATTACK_QTEST', 'build/qemu/tests/qtest/appsheath-attack')
+QTEST = environment('APPSHEATH_ATTACK_QTEST', 'build/qemu/tests/qtest/appsheath/appsheath-attack')
 
 
 def header(path):
@@ -99,7 +101,7 @@ class Attack:
         record = self.fields['Record']
         self.record = None if record.startswith('none') else record.split()[0].rstrip(',')
 
-    def command(self, machine, key, trace):
+    def command(self, machine, key, trace, qmp):
         trace = ['-trace', 'appsheath_denied', '-D', trace]
         if self.kind == 'attack.py':
             return [sys.executable, self.path]
@@ -110,6 +112,7 @@ class Attack:
             options += ['-cpu', 'max']
         return [QEMU, '-machine', f'appsheath{machine}', '-m', '128M', *options, '-nodefaults',
                 '-no-reboot', '-display', 'none', '-serial', 'stdio',
+                '-qmp', f'unix:{qmp},server=on,wait=off',
                 '-device', 'isa-debug-exit,iobase=0xf4',
                 '-device', f'appsheath-key,file={key}', '-kernel', f'{OUT}/attack.elf',
                 '-append', f'T={self.name}:', *trace]
@@ -123,26 +126,28 @@ class Attack:
             env = dict(os.environ, APPSHEATH_MACHINE=machine, APPSHEATH_QEMU=QEMU,
                        APPSHEATH_KEY_TOOL=KEY_TOOL, APPSHEATH_WORK=work,
                        APPSHEATH_TRACE=trace, QTEST_QEMU_BINARY=QEMU)
-            command = self.command(machine, key, trace)
+            qmp = os.path.join(work, 'qmp')
+            command = self.command(machine, key, trace, qmp)
             try:
-                done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, timeout=LIMIT * slow, env=env,
-                                      text=True, errors='replace', check=False)
-                lines, status = done.stdout.splitlines(), done.returncode
-            except subprocess.TimeoutExpired as e:
-                lines = (e.stdout or b'').decode(errors='replace').splitlines()
-                status = f'none after {LIMIT} s'
+                with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, env=env,
+                                      start_new_session=True) as child:
+                    lines, status = person.accompany(child, person.Person(qmp, work),
+                                                     LIMIT * slow)
             except OSError as e:
                 raise Bad(f'{command[0]}: {e.strerror}') from e
+            if status is None:
+                status = f'none after {LIMIT} s'
             return Run(self, lines, status, denied(trace))
 
 
 def denied(trace):
-    try:
-        with open(trace, encoding='utf-8', errors='replace') as f:
-            return set(DENIED.findall(f.read()))
-    except FileNotFoundError:
-        return set()
+    """In all traces of a run: an attack may need several machines"""
+    rules = set()
+    for path in glob.glob(glob.escape(trace) + '*'):
+        with open(path, encoding='utf-8', errors='replace') as f:
+            rules.update(DENIED.findall(f.read()))
+    return rules
 
 
 class Run:
@@ -186,6 +191,7 @@ def acs_key(path):
     spec = importlib.util.spec_from_file_location('acs', f'{TOP}/tests/acs/run.py')
     acs = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(acs)
+    acs.OUT = os.environ.get('APPSHEATH_ACS_OUT', acs.OUT)
     acs.make_key(argparse.Namespace(key_tool=KEY_TOOL), path)
 
 

@@ -14,10 +14,15 @@
 #include "libqtest.h"
 #include "libqos/pci-pc.h"
 #include "qobject/qdict.h"
+#include "qobject/qlist.h"
 #include "appsheath/abi.h"
 #include "core/bytes.h"
+#ifdef APPSHEATH_CORE_ELSEWHERE     /* in another file of the program */
+#include "core/key.h"
+#else
 #include "core/guard.c"         /* libqtest links nothing of ours */
 #include "core/key.c"
+#endif
 
 /* Where things are in the guest's memory */
 #define QUEUE       0x100000ull
@@ -163,16 +168,27 @@ static inline char *ram_file(Sheath *s, size_t bytes)
     return path;
 }
 
+/* Where the attack suite reads what was denied, a file for each machine */
+static inline char *trace_args(void)
+{
+    const char *trace = g_getenv("APPSHEATH_TRACE");
+
+    return trace ? g_strdup_printf("-trace appsheath_denied -D %s.%%d", trace)
+                 : g_strdup("");
+}
+
+/* APPSHEATH_MACHINE: the guard that the attack suite switches off */
 static inline Sheath *sheath_new(unsigned mib, const char *machine,
                                  const char *args)
 {
     Sheath *s = g_new0(Sheath, 1);
-    g_autofree char *path = ram_file(s, mib * MiB);
+    g_autofree char *path = ram_file(s, mib * MiB), *trace = trace_args();
 
-    s->qts = qtest_initf("-machine appsheath,memory-backend=ram%s -m %u "
+    s->qts = qtest_initf("-machine appsheath,memory-backend=ram%s%s -m %u "
                          "-object memory-backend-file,id=ram,share=on,"
-                         "size=%uM,mem-path=%s -nodefaults %s",
-                         machine, mib, mib, path, args);
+                         "size=%uM,mem-path=%s -nodefaults %s %s",
+                         machine, g_getenv("APPSHEATH_MACHINE") ?: "", mib,
+                         mib, path, trace, args);
     unlink(path);
     s->bus = qpci_new_pc(s->qts, NULL);
     sheath_wake(s);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * DMA masters that are driven by a few registers: edu, fw_cfg, virtio.
+ */
+#ifndef TESTS_QTEST_APPSHEATH_MASTERS_H
+#define TESTS_QTEST_APPSHEATH_MASTERS_H
+
+#include "qemu/bswap.h"
+#include "appsheath/appsheath-lib.h"
+#include "libqos/libqos-malloc.h"
+#include "libqos/virtio-pci.h"
+#include "standard-headers/linux/virtio_config.h"
+
+#define EDU_DEVFN   QPCI_DEVFN(4, 0)
+#define EDU_ARGS    "-device edu,addr=4"
+#define EDU_BUFFER  0x40000
+#define EDU_TO_RAM  2
+
+typedef struct Edu {
+    QPCIDevice *dev;
+    QPCIBar bar;
+} Edu;
+
+static inline Edu edu_start(Sheath *s)
+{
+    Edu edu = { .dev = qpci_device_find(s->bus, EDU_DEVFN) };
+
+    g_assert_nonnull(edu.dev);
+    qpci_device_enable(edu.dev);
+    edu.bar = qpci_iomap(edu.dev, 0, NULL);
+    return edu;
+}
+
+static inline void edu_dma(Sheath *s, Edu *edu, uint64_t phys, unsigned len,
+                           unsigned direction)
+{
+    bool out = direction == EDU_TO_RAM;
+
+    qpci_io_writeq(edu->dev, edu->bar, 0x80, out ? EDU_BUFFER : phys);
+    qpci_io_writeq(edu->dev, edu->bar, 0x88, out ? phys : EDU_BUFFER);
+    qpci_io_writeq(edu->dev, edu->bar, 0x90, len);
+    qpci_io_writeq(edu->dev, edu->bar, 0x98, 1 | direction);
+    qtest_clock_step(s->qts, 200 * SCALE_MS);
+    g_assert_cmphex(qpci_io_readq(edu->dev, edu->bar, 0x98) & 1, ==, 0);
+}
+
+#define FW_CFG_DMA_HIGH 0x514
+#define FW_CFG_DMA_LOW  0x518
+#define FW_CFG_ERROR    1
+#define FW_CFG_READ     2
+#define FW_CFG_SELECT   8
+
+/* Signature "QEMU" to @to; returns what fw_cfg says about it */
+static inline uint32_t fw_cfg_dma(Sheath *s, uint64_t access, uint64_t to)
+{
+    qtest_writel(s->qts, access, cpu_to_be32(FW_CFG_SELECT | FW_CFG_READ));
+    qtest_writel(s->qts, access + 4, cpu_to_be32(4));
+    qtest_writeq(s->qts, access + 8, cpu_to_be64(to));
+    qtest_outl(s->qts, FW_CFG_DMA_HIGH, 0);
+    qtest_outl(s->qts, FW_CFG_DMA_LOW, cpu_to_be32(access));
+    return be32_to_cpu(qtest_readl(s->qts, access));
+}
+
+#define VIRTIO_DEVFN QPCI_DEVFN(5, 0)
+#define VIRTIO_HEAP 0x4000000ull
+
+typedef struct Virtio {
+    QVirtioPCIDevice *dev;
+    QVirtQueue *vq;
+    QGuestAllocator alloc;
+} Virtio;
+
+static inline void virtio_start(Sheath *s, Virtio *v)
+{
+    QPCIAddress addr = { .devfn = VIRTIO_DEVFN };
+
+    alloc_init(&v->alloc, 0, VIRTIO_HEAP, VIRTIO_HEAP + MiB, PAGE);
+    v->dev = virtio_pci_new(s->bus, &addr);
+    g_assert_nonnull(v->dev);
+    qvirtio_pci_device_enable(v->dev);
+    qvirtio_start_device(&v->dev->vdev);
+    qvirtio_set_features(&v->dev->vdev, 1ull << VIRTIO_F_VERSION_1);
+    v->vq = qvirtqueue_setup(&v->dev->vdev, &v->alloc, 0);
+    qvirtio_set_driver_ok(&v->dev->vdev);
+}
+
+static inline void virtio_stop(Virtio *v)
+{
+    qvirtqueue_cleanup(v->dev->vdev.bus, v->vq, &v->alloc);
+    qvirtio_pci_destructor(&v->dev->obj);
+    g_free(v->dev);
+    alloc_destroy(&v->alloc);
+}
+
+/* One buffer through the queue */
+static inline void virtio_do(Sheath *s, Virtio *v, uint64_t phys,
+                             uint32_t len, bool write)
+{
+    uint32_t head = qvirtqueue_add(s->qts, v->vq, phys, len, write, false);
+
+    qvirtqueue_kick(s->qts, &v->dev->vdev, v->vq, head);
+    qvirtio_wait_used_elem(s->qts, &v->dev->vdev, v->vq, head, NULL,
+                           PATIENCE_S * G_USEC_PER_SEC);
+}
+
+#endif
