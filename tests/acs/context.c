@@ -10,7 +10,7 @@
 #define VISOR_PKRU      0x00000c00u     /* a key that no page has */
 #define VISOR_DR        0x0000444400005000ul
 #define VISOR_DR7       0x455           /* four breakpoints where nobody goes */
-#define GARBAGE         0xbadc0ffee0dd0000ul
+#define EVENT_ALONE     0x800007ffu     /* of exit_int_info: no error code */
 #define USER_STACK      0x00007ff000001000ul
 
 #define FX_FCW          0
@@ -361,8 +361,36 @@ static void record_exit(struct seen *s, const struct vmcb *v, const struct regs 
     s->info2 = v->exit_info_2;
 }
 
+/* What an exit may change in a VMCB: nothing else tells of the guest (X1, X2) */
+static void check_vmcb(const struct vmcb *before, const struct vmcb *v)
+{
+    static const uint16_t may_change[] = {
+        offsetof(struct vmcb, int_control), offsetof(struct vmcb, int_state),
+        offsetof(struct vmcb, exit_code), offsetof(struct vmcb, exit_info_1),
+        offsetof(struct vmcb, exit_info_2), offsetof(struct vmcb, event_inject),
+        offsetof(struct vmcb, dr6), offsetof(struct vmcb, rflags), offsetof(struct vmcb, rip),
+        offsetof(struct vmcb, rsp), offsetof(struct vmcb, rax), offsetof(struct vmcb, cr2),
+    };
+
+    if (v->exit_int_info & ~EVENT_ALONE || v->exit_int_error) {
+        wrong("X2: exit_int_info 0x%x, error code 0x%x", v->exit_int_info, v->exit_int_error);
+    }
+    for (unsigned at = 0; at < sizeof(*v); at += 8) {
+        bool may = at == offsetof(struct vmcb, exit_int_info);
+
+        for (unsigned i = 0; i < COUNT(may_change); i++) {
+            may |= may_change[i] / 8 == at / 8;
+        }
+        if (!may && memcmp((uint8_t *)before + at, (uint8_t *)v + at, 8)) {
+            wrong("X2: the VMCB has changed at 0x%x: 0x%lx, was 0x%lx", at,
+                  *(uint64_t *)((uint8_t *)v + at), *(uint64_t *)((uint8_t *)before + at));
+        }
+    }
+}
+
 static void stay_in_vm(struct ctx *c, uint32_t timer)
 {
+    static struct vmcb before;
     static struct state fpu __attribute__((aligned(64)));
     static struct vmcb host_state __attribute__((aligned(PAGE_SIZE)));
     const struct launch *l = &c->launch;
@@ -383,6 +411,7 @@ static void stay_in_vm(struct ctx *c, uint32_t timer)
     v->cr2 = GARBAGE;
     v->exit_info_1 = v->exit_info_2 = GARBAGE;
     asm volatile("vmsave" : : "a"(&host_state) : "memory");     /* svm_run() does not keep TR */
+    before = *v;
     if (timer) {
         timer_every(timer);     /* one may come right now, before VMRUN */
     }
@@ -393,6 +422,7 @@ static void stay_in_vm(struct ctx *c, uint32_t timer)
     asm volatile("vmload" : : "a"(&host_state) : "memory");
     asm volatile("fxsave64 %0" : "=m"(fpu.fx));
     memcpy(s->st.fx, fpu.fx, sizeof(fpu.fx));
+    check_vmcb(&before, v);
     record_exit(s, v, &regs);
     for (unsigned i = 0; i < 4; i++) {
         s->dr[i] = visor_dr(i);
@@ -509,7 +539,7 @@ static bool before_enter(const struct ctx *c, const struct seen *s)
     if (!c->vm && s->vector == 2 && s->st.rip - c->base >= AS_PAGE_SIZE) {
         return true;
     }
-    bool interrupt = c->vm ? s->exit == VMEXIT_INTR
+    bool interrupt = c->vm ? s->exit == VMEXIT_INTR || s->exit == VMEXIT_NMI
                            : s->vector >= 32 && s->vector < VEC_LANDING;
 
     for (unsigned i = 0; interrupt && i < 16; i++) {
@@ -534,6 +564,16 @@ static bool unasked(const struct ctx *c, const struct seen *s)
            !not_entered(c, s);
 }
 
+/* Whatever becomes of it: nothing is looked at */
+void stay_once(struct ctx *c, uint32_t timer)
+{
+    if (c->vm) {
+        stay_in_vm(c, timer);
+    } else {
+        stay_on_metal(c, timer);
+    }
+}
+
 void stay(struct ctx *c)
 {
     const struct seen *s = seen();
@@ -541,11 +581,7 @@ void stay(struct ctx *c)
     uint64_t at;
 
     do {
-        if (c->vm) {
-            stay_in_vm(c, timer);
-        } else {
-            stay_on_metal(c, timer);
-        }
+        stay_once(c, timer);
         timer *= 2;             /* the next may come further */
         if (unasked(c, s)) {
             check_outside(c, s);

@@ -243,12 +243,18 @@ void acs_trap(struct frame *f, const struct state *st)
     }
 }
 
-void set_gate(unsigned vector, uint64_t target, unsigned dpl)
+/* Type: as in a descriptor */
+void set_gate_type(unsigned vector, uint64_t target, unsigned type, unsigned dpl)
 {
     idt[vector] = (struct gate) {
         .offset0 = target, .offset16 = target >> 16, .offset32 = target >> 32,
-        .selector = SEL_CODE, .type = 0x8e | dpl << 5,
+        .selector = SEL_CODE, .type = 0x80 | dpl << 5 | type,
     };
+}
+
+void set_gate(unsigned vector, uint64_t target, unsigned dpl)
+{
+    set_gate_type(vector, target, 0xe, dpl);
 }
 
 /* For users too; in the first vCPU's GDT */
@@ -398,6 +404,18 @@ void ap_startup_ipi(unsigned cpu)
     *(uint32_t *)(at + (ap_cr3 - ap_begin)) = top_table(host_space.root);
     *(uint32_t *)(at + (ap_cr4 - ap_begin)) = good_cr4 & ~CR4_PKE;
     send_ipi(cpu, IPI_STARTUP | AP_PAGE / PAGE_SIZE);
+}
+
+void ap_again_ipi(unsigned cpu)
+{
+    uint64_t deadline = ticks + AP_PATIENCE;
+    unsigned boots = cpus[cpu].boots;
+
+    ap_startup_ipi(cpu);
+    while (cpus[cpu].boots == boots && ticks < deadline) {
+        asm volatile("pause");
+    }
+    want("the vCPU came up again", cpus[cpu].boots, boots + 1);
 }
 
 static void ap_again(struct cpu *me)

@@ -38,6 +38,7 @@ enum { WAY_IRET, WAY_JMP, WAY_CALL, WAY_RET, WAY_LRET, WAY_LJMP, WAY_LCALL, WAY_
 
 #define VECTOR_TEST     0x40    /* an IPI */
 #define NOTHING_SEEN    0x1ff
+#define GARBAGE         0xbadc0ffee0dd0000ul    /* what the VMCB's fields had before */
 
 /**
  * struct launch - what a vCPU goes into a context with
@@ -199,6 +200,7 @@ bool failed(void);
 _Noreturn void give_up(const char *f, ...) __attribute__((format(printf, 1, 2)));
 bool want(const char *what, uint64_t seen, uint64_t expected);
 void set_gate(unsigned vector, uint64_t target, unsigned dpl);
+void set_gate_type(unsigned vector, uint64_t target, unsigned type, unsigned dpl);
 void set_call_gate(uint64_t target);
 void unmap(uint64_t va);
 void map_flush(uint64_t va, uint64_t pa, uint64_t flags);
@@ -209,6 +211,7 @@ void job_begin_on(unsigned cpu, void (*job)(void *), void *arg);
 bool job_end_on(unsigned cpu);
 void ap_init_ipi(unsigned cpu);
 void ap_startup_ipi(unsigned cpu);
+void ap_again_ipi(unsigned cpu);        /* and waits until it is there again */
 /* A line that asks run.py for a monitor command */
 void ask_monitor(const char *command);
 /* What to write into CR3 for these tables: with five levels there is one more above */
@@ -248,6 +251,7 @@ void start_at(struct ctx *c, unsigned action, uint64_t rip);
 /* The same in steps, so that a test can change c->launch and what it expects in between */
 void prepare_start(struct ctx *c, unsigned action, uint64_t rip);
 void stay(struct ctx *c);
+void stay_once(struct ctx *c, uint32_t timer);  /* for tests/ni: not checked, not tried again */
 struct ctx *ctx_create(struct ctx *c, unsigned image, uint64_t at);
 void resume(struct ctx *c);
 /* The same by the program itself (P4), for which it is STARTed */
@@ -285,6 +289,22 @@ uint64_t resume_point(const struct ctx *c, unsigned n);
 uint8_t *fetch_frame(struct ctx *c);
 /* E3: at a START, everything the program found is as it should be */
 void want_start_state(struct ctx *c);
+
+/* ---- vm_tests.c: #VMEXITs ---- */
+
+void into_vm(struct ctx *c);
+void set_intercept(struct vmcb *v, uint64_t code, bool on);
+void want_exit(struct ctx *c, uint64_t code, uint64_t info1);
+void want_exit_frame(struct ctx *c, uint64_t code, uint64_t info1, uint64_t cr2, uint64_t rip);
+/* An instruction that exits before it is done, and so many bytes behind it; exit_info_1 */
+void intercepted(struct ctx *c, unsigned action, uint64_t code, uint64_t outside,
+                 uint64_t in_frame, unsigned bytes);
+bool killed(uint64_t psp);
+
+/* ---- smp_tests.c ---- */
+
+/* The vCPU that the context is in, as hardware tells */
+uint32_t running_on(const struct ctx *c);
 
 /* ---- low.S ---- */
 

@@ -277,7 +277,7 @@ static void sysenter(struct ctx *c)
     want("vector", seen()->vector, VEC_SYSENTER);
     want("RSP", seen()->st.gpr[RSP], c->level ? stack : c->rsp[0]);
     c->rsp[0] = seen()->st.gpr[RSP];
-    c->launch.cs = 0;
+    c->cs_outside = 0;
     check_outside(c, seen());
     want("E8: frames", peek(c, c->base + AS_PSP_DEPTH), 0);
 }
@@ -401,7 +401,7 @@ static uint32_t random(void)
 /* At random points of a loop that puts all kinds of registers away and back */
 static void timer(struct ctx *c)
 {
-    uint64_t deadline = tsc() + tsc_of_tick * TIMER_HZ * 2 / 5;
+    uint64_t deadline = tsc() + tsc_of_tick * TIMER_HZ / 5;
     unsigned i = 0;
 
     c->interrupts = true;

@@ -247,8 +247,6 @@ act_jump:
         action  pause, pause
         action  invlpg, invlpg (%rbx)
         action  invlpga, .byte 0x0f, 0x01, 0xdf
-        action  pushf, pushfq
-        action  popf, popfq
         action  iret, iretq
         action  invd, invd
         action  wbinvd, wbinvd
@@ -280,6 +278,16 @@ act_jump:
         action  skinit, .byte 0x0f, 0x01, 0xde
         action  wrmsr, wrmsr
         action  outs, outsb
+
+        /* The stub does these as well: the VMM intercepts them from the breakpoint on */
+act_pushf:
+        int3
+        pushfq
+        jmp     dump
+act_popf:
+        int3
+        popfq
+        jmp     dump
 
         /* To CS:RIP in RCX and RDX, perhaps of another level: SS:RSP in R8 and R9, flags in R10 */
 act_lret_to:

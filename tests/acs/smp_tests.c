@@ -19,8 +19,7 @@ static void run_loop(void *c)
     start(c, ACT_loop);
 }
 
-/* The vCPU that the context is in, as hardware tells */
-static uint32_t where(const struct ctx *c)
+uint32_t running_on(const struct ctx *c)
 {
     static struct as_context_info answer[16];
     struct as_request req = {
@@ -42,7 +41,7 @@ static void begin_loop_there(struct ctx *c)
     uint64_t deadline = ticks + PATIENCE;
 
     job_begin(run_loop, c);
-    while (where(c) != 1) {
+    while (running_on(c) != 1) {
         if (ticks > deadline) {
             give_up("the second vCPU did not get into the context");
         }
@@ -88,7 +87,7 @@ static void running_elsewhere(struct ctx *c)
     want_refused(&here);
     start_at(&here, ACT_nothing, resume_point(c, 0));
     want_refused(&here);
-    want("the other is where it was", where(c), 1);
+    want("the other is where it was", running_on(c), 1);
     interrupt_there(c);
     finish_here(c);
 }
@@ -98,7 +97,7 @@ static void migrate(struct ctx *c)
 {
     begin_loop_there(c);
     interrupt_there(c);
-    want("nowhere", where(c), 0xffffffff);
+    want("nowhere", running_on(c), 0xffffffff);
     finish_here(c);
 }
 
@@ -200,20 +199,15 @@ static void stale_slb(struct ctx *c)
 static void init_sipi(struct ctx *c)
 {
     uint64_t deadline = ticks + PATIENCE;
-    unsigned boots = cpus[1].boots;
 
     begin_loop_there(c);
     memset(&ap_found, 0xff, sizeof(ap_found));
     ap_init_ipi(1);
-    while (where(c) == 1 && ticks < deadline) {
+    while (running_on(c) == 1 && ticks < deadline) {
         asm volatile("pause");
     }
-    want("X2: out of the context", where(c), 0xffffffff);
-    ap_startup_ipi(1);
-    while (cpus[1].boots == boots && ticks < deadline) {
-        asm volatile("pause");
-    }
-    want("the vCPU came up again", cpus[1].boots, boots + 1);
+    want("X2: out of the context", running_on(c), 0xffffffff);
+    ap_again_ipi(1);
     for (unsigned i = 0; i < 8; i++) {
         if (!all_zero(ap_found.fx + 32 + 16 * i, 10)) {
             wrong("X1: ST%u after INIT is not zero", i);

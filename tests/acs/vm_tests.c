@@ -8,7 +8,6 @@
 #define EXCEPTIONS      (1u << 0 | 1u << 3 | 1u << 6 | 1u << 13 | 1u << 14)
 #define NPF_FINAL       (1ul << 32)
 #define GUEST_ONLY_VA   SCRATCH_VA
-#define GARBAGE         0xbadc0ffee0dd0000ul    /* what the VMCB's fields had before */
 
 static struct space nested;
 static uint64_t hole;           /* a page that the nested tables know by a page of its own */
@@ -28,7 +27,28 @@ static void nested_init(void)
     hole = 8 * GIB;
 }
 
-static void into_vm(struct ctx *c)
+static void as_user(struct vmcb *v)
+{
+    v->cs = (struct vmcb_seg) { SEL_USER_CODE, 0xafb, 0xffffffff, 0 };
+    v->ss = v->ds = v->es = (struct vmcb_seg) { SEL_USER_DATA, 0xcf3, 0xffffffff, 0 };
+    v->cpl = 3;
+}
+
+void set_intercept(struct vmcb *v, uint64_t code, bool on)
+{
+    uint8_t *registers = (uint8_t *)v;  /* 16 bits each: CRs read, written, DRs read, written */
+
+    if (code < VMEXIT_EXCEPTION) {
+        registers[code / 8] = (registers[code / 8] & ~(1 << code % 8)) | on << code % 8;
+    } else if (code < VMEXIT_INTR) {
+        code -= VMEXIT_EXCEPTION;
+        v->exceptions = (v->exceptions & ~(1u << code)) | (uint32_t)on << code;
+    } else {
+        v->intercept = (v->intercept & ~INTERCEPT(code)) | (on ? INTERCEPT(code) : 0);
+    }
+}
+
+void into_vm(struct ctx *c)
 {
     struct vmcb *v;
 
@@ -38,23 +58,36 @@ static void into_vm(struct ctx *c)
     v->cr4 |= good_cr4 & CR4_LA57;
     v->exceptions = EXCEPTIONS;
     v->intercept |= INTERCEPT(VMEXIT_CPUID) | INTERCEPT(VMEXIT_SWINT);
+    v->gdtr = (struct vmcb_seg) { .limit = sizeof(cpus[0].gdt) - 1, .base = (uint64_t)cpus[0].gdt };
+    v->tr = (struct vmcb_seg) { SEL_TSS, 0x8b, sizeof(struct tss) - 1, (uint64_t)&cpus[0].tss };
+    if (c->level) {
+        as_user(v);
+    }
+    if (nested_off) {
+        v->nested_control = v->nested_cr3 = 0;
+    }
     c->vm = v;
 }
 
-static void want_exit(struct ctx *c, uint64_t code, uint64_t info1)
+void want_exit(struct ctx *c, uint64_t code, uint64_t info1)
 {
+    bool says_page = code == VMEXIT_EXCEPTION + 14 || code == VMEXIT_NPF;
+
     if (!at_event(c) || seen()->exit != code) {
         give_up("#VMEXIT 0x%lx at the resume point expected; seen exit 0x%lx, RIP 0x%lx, info 0x%lx",
                 code, seen()->exit, seen()->st.rip, seen()->info1);
     }
     want("X2: exit_info_1 outside", seen()->info1, info1);
+    if (!says_page && seen()->info2 && seen()->info2 != GARBAGE &&
+        (code != VMEXIT_IOIO || seen()->info2 != resume_point(c, c->depth - 1))) {
+        wrong("X2: exit_info_2 outside: 0x%lx", seen()->info2);
+    }
     if ((seen()->cr2 ^ GARBAGE) >= AS_PAGE_SIZE && seen()->cr2 % AS_PAGE_SIZE) {
         wrong("X2: CR2 in the VMCB has an offset: 0x%lx", seen()->cr2);
     }
 }
 
-static void want_exit_frame(struct ctx *c, uint64_t code, uint64_t info1, uint64_t cr2,
-                            uint64_t rip)
+void want_exit_frame(struct ctx *c, uint64_t code, uint64_t info1, uint64_t cr2, uint64_t rip)
 {
     uint8_t *f = want_frame(c, AS_CAUSE_VMEXIT, AS_VECTOR_NONE, info1, cr2, rip);
 
@@ -62,12 +95,12 @@ static void want_exit_frame(struct ctx *c, uint64_t code, uint64_t info1, uint64
     want("X2: exit information in the frame", frame_word(f, AS_FR_EXIT_INFO), info1);
 }
 
-/* An instruction that exits before it is done; then on behind it */
-static void intercepted(struct ctx *c, unsigned action, uint64_t code, uint64_t outside,
-                        uint64_t in_frame, unsigned bytes)
+void intercepted(struct ctx *c, unsigned action, uint64_t code, uint64_t outside,
+                 uint64_t in_frame, unsigned bytes)
 {
     start(c, action);
     want_exit(c, code, outside);
+    set_intercept(c->vm, code, code == VMEXIT_VMMCALL);         /* the program does it as well */
     want_exit_frame(c, code, in_frame, 0, action_at(c, action));
     skip(c, bytes);
     resume(c);
@@ -157,7 +190,7 @@ static void undefined(struct ctx *c)
 
 static void page_fault(struct ctx *c)
 {
-    uint64_t at = GUEST_ONLY_VA + 0x9a8, page = page_alloc();
+    uint64_t at = GUEST_ONLY_VA + 0x9a8, page = page_alloc(), error = c->level ? 6 : 2;
     struct area *a;
 
     into_vm(c);
@@ -165,9 +198,9 @@ static void page_fault(struct ctx *c)
     a = prepare(c);
     a->orders.gpr[RBX] = at;
     start(c, ACT_write);
-    want_exit(c, VMEXIT_EXCEPTION + 14, 2);
+    want_exit(c, VMEXIT_EXCEPTION + 14, error);
     want("X2: exit_info_2 outside", seen()->info2, GUEST_ONLY_VA);
-    want_exit_frame(c, VMEXIT_EXCEPTION + 14, 2, at, action_at(c, ACT_write));
+    want_exit_frame(c, VMEXIT_EXCEPTION + 14, error, at, action_at(c, ACT_write));
     map_flush(GUEST_ONLY_VA, page, PTE_P | PTE_W | PTE_U);
     resume(c);
     want_unharmed(c);
@@ -184,9 +217,10 @@ static void window_fault(struct ctx *c)
     into_vm(c);
     prepare(c)->orders.gpr[RBX] = at;
     start(c, ACT_write);
-    want_exit(c, VMEXIT_EXCEPTION + 14, 0);
+    want_exit(c, VMEXIT_EXCEPTION + 14, c->level ? 4 : 0);
     want("F1: exit_info_2 outside", seen()->info2, NOBODY_VA(c));
-    f = want_frame(c, AS_CAUSE_WINDOW, AS_VECTOR_NONE, 2, at, action_at(c, ACT_write));
+    f = want_frame(c, AS_CAUSE_WINDOW, AS_VECTOR_NONE, c->level ? 6 : 2, at,
+                   action_at(c, ACT_write));
     want("X2: exit code in the frame", frame_word(f, AS_FR_EXIT_CODE), VMEXIT_EXCEPTION + 14);
 }
 
@@ -215,7 +249,7 @@ static void nested_fault(struct ctx *c)
 /* Preempted at random points, hundreds of times */
 static void timer(struct ctx *c)
 {
-    uint64_t deadline = tsc() + tsc_of_tick * TIMER_HZ / 5;
+    uint64_t deadline = tsc() + tsc_of_tick * TIMER_HZ / 10;
     unsigned i = 0;
 
     into_vm(c);
@@ -280,7 +314,7 @@ static void frames(struct ctx *c)
 
 /* ---- VMRUN inside (E8) ---- */
 
-static bool killed(uint64_t psp)
+bool killed(uint64_t psp)
 {
     uint64_t deadline = ticks + TIMER_HZ;
     struct note n = { 0 };
@@ -311,29 +345,25 @@ static void vmrun_inside(struct ctx *c)
     want("X4: a notice says so", killed(c->base), true);
     want("DESTROY", tdma_destroy(c->base), AS_E_CONTEXT);
     c->alive = false;
-    for (unsigned i = 0; i < c->pages; i++) {
-        if (!all_zero(host(c->page[i]), PAGE_SIZE)) {
-            wrong("A8: page %u is not zero", i);
-        }
-    }
+    all_zero_pages(c);
 }
 
 const struct test vm_tests[] = {
-    { "E1,E3,X3/in-and-out", in_and_out, LEVEL0 | VM | ALIKE },
-    { "X1,X2/vmmcall", vmmcall, LEVEL0 | VM | ALIKE },
-    { "X1,X2/cpuid", cpuid_exit, LEVEL0 | VM | ALIKE },
-    { "X1,X2/hlt", hlt, LEVEL0 | VM },
-    { "X1,X2/rdmsr", msr, LEVEL0 | VM },
-    { "X1,X2/out", io_out, LEVEL0 | VM | ALIKE },
-    { "X1,X2/in", io_in, LEVEL0 | VM },
-    { "X1,X2/int-n", software, LEVEL0 | VM },
-    { "X1,X2/ud2", undefined, LEVEL0 | VM },
-    { "X1,X2/page-fault", page_fault, LEVEL0 | VM | ALIKE },
-    { "F1,X2/window", window_fault, LEVEL0 | VM | ALIKE },
-    { "X1,X2/nested-page-fault", nested_fault, LEVEL0 | VM | ALIKE },
-    { "X1,X2,E4/timer", timer, LEVEL0 | VM },
-    { "E4/in-and-out-of-a-vm", migrate, LEVEL0 },
-    { "E5,E2/frames", frames, LEVEL0 | VM | ALIKE },
+    { "E1,E3,X3/in-and-out", in_and_out, BOTH | VM | SHADOW | ALIKE },
+    { "X1,X2/vmmcall", vmmcall, BOTH | VM | SHADOW | ALIKE },
+    { "X1,X2/cpuid", cpuid_exit, BOTH | VM | SHADOW | ALIKE },
+    { "X1,X2/hlt", hlt, LEVEL0 | VM | SHADOW },
+    { "X1,X2/rdmsr", msr, LEVEL0 | VM | SHADOW },
+    { "X1,X2/out", io_out, LEVEL0 | VM | SHADOW | ALIKE },
+    { "X1,X2/in", io_in, LEVEL0 | VM | SHADOW },
+    { "X1,X2/int-n", software, BOTH | VM | SHADOW },
+    { "X1,X2/ud2", undefined, BOTH | VM | SHADOW },
+    { "X1,X2/page-fault", page_fault, BOTH | VM | SHADOW | ALIKE },
+    { "F1,X2/window", window_fault, BOTH | VM | SHADOW | ALIKE },
+    { "X1,X2/nested-page-fault", nested_fault, BOTH | VM | ALIKE },
+    { "X1,X2,E4/timer", timer, BOTH | VM | SHADOW },
+    { "E4/in-and-out-of-a-vm", migrate, BOTH | SHADOW },
+    { "E5,E2/frames", frames, BOTH | VM | SHADOW | ALIKE },
     { "E8,A8/vmrun", vmrun_inside, LEVEL0 | ALIKE },
     { 0 }
 };
