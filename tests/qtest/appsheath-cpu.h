@@ -17,6 +17,7 @@
 #define CPU_ADDRESS 0x506208ull     /* ... the program stores */
 #define CPU_VALUE   0x506210ull     /* ... this */
 #define CPU_RESULT  0x506218ull     /* ... and tells the port's RESULT */
+#define CPU_AWAY    0x506220ull     /* not back yet */
 
 /* The end of the ROM: from reset to CPU_CODE in 64-bit mode */
 static const uint8_t cpu_rom[256] = {
@@ -44,15 +45,17 @@ static inline uint8_t *emit(uint8_t *at, const char *code, size_t n,
 #define STORE_RAX   "\x48\xa3"      /* mov [address], rax */
 #define SET_RAX     "\x48\xb8"      /* mov rax, address */
 
-/* The 'visor waits for a place to jump to; what comes back stops there */
+/* The 'visor waits for a place to jump to; what comes back says so */
 static inline void cpu_visor(uint8_t *at)
 {
     at = EMIT(at, "\xf3\x90" LOAD_RAX, CPU_GO);             /* pause */
-    memcpy(at, "\x48\x85\xc0\x74\xef\xff\xe0\x31\xc0", 9);  /* jmp rax, or on */
-    EMIT(at + 9, STORE_RAX, CPU_GO);
-    memcpy(at + 19, "\xeb\xdf", 2);
+    memcpy(at, "\x48\x85\xc0\x74\xef\x48\x89\xc3\x31\xc0", 10);
+    at = EMIT(at + 10, STORE_RAX, CPU_GO);  /* ^ 0: again; rbx = rax, rax = 0 */
+    memcpy(at, "\xff\xe3\x31\xc0", 4);      /* jmp rbx; what comes back: */
+    at = EMIT(at + 4, STORE_RAX, CPU_AWAY);                 /* rax = 0 */
+    memcpy(at, "\xeb\xd0", 2);
 }
-#define CPU_BACK    (CPU_CODE + 0x13)
+#define CPU_BACK    (CPU_CODE + 0x22)
 
 /* The program: no more than one page, and no data */
 static inline Image cpu_image(unsigned seed)
@@ -94,14 +97,17 @@ static inline void cpu_map(Sheath *s, const Image *im, uint64_t base)
     }
 }
 
-/* A machine whose vCPU runs the 'visor; has the key for @im */
+/*
+ * A machine whose vCPU runs the 'visor; has the key for @im.  One guard is
+ * off, so that the test sees its RAM.
+ */
 static inline Sheath *cpu_start(const Image *im, const char *machine,
                                 const char *args)
 {
     g_autofree uint8_t *rom = g_malloc0(64 * KiB);
     g_autoptr(KeyFile) bios = NULL;
     g_autoptr(KeyFile) key = key_for(im);
-    g_autofree char *all = NULL;
+    g_autofree char *all = NULL, *weak = NULL;
     Sheath *s;
 
     memcpy(rom + 64 * KiB - sizeof(cpu_rom), cpu_rom, sizeof(cpu_rom));
@@ -109,12 +115,20 @@ static inline Sheath *cpu_start(const Image *im, const char *machine,
     all = g_strdup_printf("-S -accel tcg -cpu max -bios %s "
                           "-device appsheath-key,id=key,file=%s %s",
                           bios, key, args);
-    s = sheath_new(128, machine, all);
+    weak = g_strdup_printf(",x-unsafe=on,x-weaken=A2.share%s", machine);
+    s = sheath_new(128, weak, all);
     as_store64(s->raw + CPU_GDT + 8, 0x00209b0000000000ull);
     cpu_visor(s->raw + CPU_CODE);
     cpu_map(s, im, BASE);
     qtest_qmp_assert_success(s->qts, "{ 'execute': 'cont' }");
     return s;
+}
+
+/* Off to there, a context or not; it need not come back */
+static inline void cpu_go(Sheath *s, uint64_t where)
+{
+    qtest_writeq(s->qts, CPU_AWAY, 1);
+    qtest_writeq(s->qts, CPU_GO, where);
 }
 
 /* The program of the context at @base stores once; returns the port's RESULT */
@@ -126,8 +140,8 @@ static inline uint64_t cpu_store(Sheath *s, uint64_t base, uint64_t address,
     qtest_writeq(s->qts, CPU_ADDRESS, address);
     qtest_writeq(s->qts, CPU_VALUE, value);
     qtest_writeq(s->qts, CPU_RESULT, UINT64_MAX);
-    qtest_writeq(s->qts, CPU_GO, base + AS_TEXT_OFF);
-    while (qtest_readq(s->qts, CPU_GO)) {
+    cpu_go(s, base + AS_TEXT_OFF);
+    while (qtest_readq(s->qts, CPU_AWAY)) {
         wait_on(until);
     }
     return qtest_readq(s->qts, CPU_RESULT);

@@ -782,6 +782,44 @@ static inline void ahci_unmap(Ahci *a)
 }
 
 /* ------------------------------------------------------------------ */
+/* Interrupts                                                          */
+/* ------------------------------------------------------------------ */
+
+static inline uint64_t cell(unsigned vector)
+{
+    return CELLS + vector * 64;
+}
+
+static inline void enable_msix(Sheath *s)
+{
+    qpci_msix_enable(s->dev);
+    for (unsigned i = 0; i < AS_IRQ_COUNT; i++) {
+        uint64_t at = s->dev->msix_table_off + i * 16;
+
+        qpci_io_writel(s->dev, s->dev->msix_table_bar, at, cell(i));
+        qpci_io_writel(s->dev, s->dev->msix_table_bar, at + 4, 0);
+        qpci_io_writel(s->dev, s->dev->msix_table_bar, at + 8, 0xbeef0 + i);
+        qpci_io_writel(s->dev, s->dev->msix_table_bar, at + 12, 0);
+    }
+}
+
+/* An interrupt came; and it is the only one */
+static inline void check_irq(Sheath *s, unsigned vector)
+{
+    int64_t until = soon();
+
+    while (qtest_readl(s->qts, cell(vector)) != 0xbeef0 + vector) {
+        wait_on(until);
+    }
+    for (unsigned i = 0; i < AS_IRQ_COUNT; i++) {
+        if (i != vector) {
+            g_assert_cmphex(qtest_readl(s->qts, cell(i)), ==, 0);
+        }
+        qtest_writel(s->qts, cell(i), 0);
+    }
+}
+
+/* ------------------------------------------------------------------ */
 /* The monitor                                                         */
 /* ------------------------------------------------------------------ */
 
