@@ -27,5 +27,6 @@ void learnt(const char *f, ...) __attribute__((format(printf, 1, 2)));
  * that is not as it must be outside) is what this attack is after
  */
 extern bool leaks_count;
+bool has_learnt(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Attacks and their verdicts; tests/attack/run.py reads the lines. */
-#include "attack.h"
+#include "step.h"
 
 bool leaks_count;
 static bool succeeded;
@@ -15,6 +15,11 @@ void learnt(const char *f, ...)
     vformat(text, sizeof(text), f, ap);
     va_end(ap);
     say_line("# learnt: %s", text);
+}
+
+bool has_learnt(void)
+{
+    return succeeded;
 }
 
 /* A4: what the 'visor itself can read of it */
@@ -39,6 +44,7 @@ void suite_result(unsigned number, const char *name, bool failed, bool gave_up)
     bool broken = gave_up || (failed && !leaks_count);
 
     (void)number;
+    steps_end();
     tell_denials();
     say_line("attack %s: %s", name, broken ? "error" : succeeded || failed ? "succeeded" : "contained");
     succeeded = leaks_count = false;
