@@ -64,29 +64,44 @@ static inline uint32_t fw_cfg_dma(Sheath *s, uint64_t access, uint64_t to)
 #define VIRTIO_DEVFN QPCI_DEVFN(5, 0)
 #define VIRTIO_HEAP 0x4000000ull
 
+#define VIRTIO_QUEUES 3
+
+/* vq: the first of all */
 typedef struct Virtio {
     QVirtioPCIDevice *dev;
-    QVirtQueue *vq;
+    QVirtQueue *vq, *all[VIRTIO_QUEUES];
     QGuestAllocator alloc;
 } Virtio;
 
-static inline void virtio_start(Sheath *s, Virtio *v)
+static inline void virtio_start_queues(Sheath *s, Virtio *v, unsigned n)
 {
     QPCIAddress addr = { .devfn = VIRTIO_DEVFN };
 
+    memset(v, 0, sizeof(*v));
     alloc_init(&v->alloc, 0, VIRTIO_HEAP, VIRTIO_HEAP + MiB, PAGE);
     v->dev = virtio_pci_new(s->bus, &addr);
     g_assert_nonnull(v->dev);
     qvirtio_pci_device_enable(v->dev);
     qvirtio_start_device(&v->dev->vdev);
-    qvirtio_set_features(&v->dev->vdev, 1ull << VIRTIO_F_VERSION_1);
-    v->vq = qvirtqueue_setup(&v->dev->vdev, &v->alloc, 0);
+    qvirtio_set_features(&v->dev->vdev, qvirtio_get_features(&v->dev->vdev) &
+                         (1ull << VIRTIO_F_VERSION_1));
+    for (unsigned i = 0; i < n; i++) {
+        v->all[i] = qvirtqueue_setup(&v->dev->vdev, &v->alloc, i);
+    }
+    v->vq = v->all[0];
     qvirtio_set_driver_ok(&v->dev->vdev);
+}
+
+static inline void virtio_start(Sheath *s, Virtio *v)
+{
+    virtio_start_queues(s, v, 1);
 }
 
 static inline void virtio_stop(Virtio *v)
 {
-    qvirtqueue_cleanup(v->dev->vdev.bus, v->vq, &v->alloc);
+    for (unsigned i = 0; i < VIRTIO_QUEUES && v->all[i]; i++) {
+        qvirtqueue_cleanup(v->dev->vdev.bus, v->all[i], &v->alloc);
+    }
     qvirtio_pci_destructor(&v->dev->obj);
     g_free(v->dev);
     alloc_destroy(&v->alloc);
@@ -102,5 +117,73 @@ static inline void virtio_do(Sheath *s, Virtio *v, uint64_t phys,
     qvirtio_wait_used_elem(s->qts, &v->dev->vdev, v->vq, head, NULL,
                            PATIENCE_S * G_USEC_PER_SEC);
 }
+
+/* ------------------------------------------------------------------ */
+/* PCI devices in general                                              */
+/* ------------------------------------------------------------------ */
+
+/* A device with addr=5 and one of its BARs */
+typedef struct Card {
+    QPCIDevice *dev;
+    QPCIBar bar;
+} Card;
+
+static inline Card card_start(Sheath *s, unsigned bar)
+{
+    Card c = { .dev = qpci_device_find(s->bus, QPCI_DEVFN(5, 0)) };
+
+    g_assert_nonnull(c.dev);
+    qpci_device_enable(c.dev);
+    c.bar = qpci_iomap(c.dev, bar, NULL);
+    return c;
+}
+
+static inline void card_set(Card *c, unsigned reg, uint32_t value)
+{
+    qpci_io_writel(c->dev, c->bar, reg, value);
+}
+
+static inline uint32_t card_get(Card *c, unsigned reg)
+{
+    return qpci_io_readl(c->dev, c->bar, reg);
+}
+
+/* Where a driver has its rings and descriptors: 64 KiB */
+#define RINGS       0x500000ull
+#define RINGS_BYTES 0x10000
+
+static inline void put16(Sheath *s, uint64_t at, uint16_t value)
+{
+    s->raw[at] = value;
+    s->raw[at + 1] = value >> 8;
+}
+
+static inline void put32(Sheath *s, uint64_t at, uint32_t value)
+{
+    as_store32(s->raw + at, value);
+}
+
+static inline void put64(Sheath *s, uint64_t at, uint64_t value)
+{
+    as_store64(s->raw + at, value);
+}
+
+static inline void clear_rings(Sheath *s)
+{
+    memset(s->raw + RINGS, 0, RINGS_BYTES);
+}
+
+/* A device may also never be ready, if it was denied what it needs */
+#define A_MOMENT_US 200000
+
+#define WAIT_A_MOMENT(s, ready) \
+    do { \
+        int64_t end_ = g_get_monotonic_time() + A_MOMENT_US * slowness(); \
+        \
+        while (!(ready) && g_get_monotonic_time() < end_) { \
+            qtest_clock_step((s)->qts, SCALE_MS); \
+            g_usleep(50); \
+        } \
+    } while (0)
 
 #endif
