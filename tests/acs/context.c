@@ -527,10 +527,11 @@ bool at_landing(const struct ctx *c)
 {
     const struct seen *s = seen();
 
-    /* in a VM an interrupt that nobody asked for may come just there */
-    return c->vm ? (s->exit == VMEXIT_VMMCALL || s->exit == VMEXIT_INTR) &&
-                   s->st.rip == landing_of(c)
-                 : s->vector == VEC_LANDING && s->st.rip == landing_of(c) + 2;
+    /* an interrupt may come just there */
+    if (c->vm ? s->exit == VMEXIT_VMMCALL || s->exit == VMEXIT_INTR : s->vector == VECTOR_TIMER) {
+        return s->st.rip == landing_of(c);
+    }
+    return s->vector == VEC_LANDING && s->st.rip == landing_of(c) + 2;
 }
 
 /* An interrupt may come before the first fetch from the window, still outside, an NMI earlier still */

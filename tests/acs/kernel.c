@@ -308,6 +308,12 @@ void timer_once(uint32_t count)
     LAPIC[LAPIC_INITIAL] = count;
 }
 
+/* By 16, or not */
+void timer_divide(bool divide)
+{
+    LAPIC[LAPIC_DIVIDE] = divide ? 3 : 11;
+}
+
 void timer_every(uint32_t count)
 {
     LAPIC[LAPIC_TIMER] = TIMER_PERIODIC | VECTOR_TIMER;
@@ -439,7 +445,7 @@ static void ap_init(struct cpu *me)
     me->recover = 0;
     me->job = NULL;
     LAPIC[LAPIC_SPURIOUS] = 0x100 | VECTOR_SPURIOUS;
-    LAPIC[LAPIC_DIVIDE] = 3;            /* by 16, as the first */
+    timer_divide(true);
     me->boots++;
 }
 
@@ -592,6 +598,7 @@ static void as_before(void)
     cpus[0].inside = false;
     cpus[0].recover = 0;
     cpus[0].keep_nmi_blocked = false;
+    timer_divide(true);
     timer_as_usual();
     asm volatile("sti");
     ctx_free_all();

@@ -223,6 +223,7 @@ void send_ipi(unsigned cpu, uint32_t low);
 void timer_once(uint32_t count);     /* 0: never */
 void timer_every(uint32_t count);
 void timer_as_usual(void);
+void timer_divide(bool divide);
 void drain_notes(void);
 extern uint64_t tsc_of_tick;
 static inline uint64_t tsc(void)
