@@ -24,7 +24,7 @@ static void stop_virtio(Sheath *s)
     virtio_stop(&v);
 }
 
-/* A chain of parts, the last first to be told @last */
+/* One descriptor of a chain */
 typedef struct Part {
     uint64_t phys;
     uint32_t len;
