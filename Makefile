@@ -16,7 +16,7 @@ QEMU := build/bin/qemu-system-x86_64
 DEMO = $(PYTHON) demo/walkthrough.py
 
 .PHONY: all help build emulator tools guest demo demo-vnc check check-unit check-qtest check-tools check-functional \
-	check-acs check-attack attack check-base check-asan bench docs install upstream-check clean distclean
+	check-acs check-attack attack check-base check-asan check-fuzz check-model fuzz bench docs install upstream-check clean distclean
 
 all: build
 
@@ -31,6 +31,8 @@ help:
 	@echo '                         some of them'
 	@echo '  make attack            all attacks (T=NAME: some) as a table: contained on the real machine,'
 	@echo '                         and what they do when their guard is off'
+	@echo '  make check-fuzz        the fuzz targets for 30 s each; make fuzz T=NAME: one of them, for ever'
+	@echo '  make check-model       the models, searched exhaustively'
 	@echo '  make check-asan        qtests and demo on a build with sanitizers'
 	@echo '  make bench             what protected memory costs'
 	@echo '  make docs              the documents as HTML, in build/docs'
@@ -78,7 +80,8 @@ build/tests/.built: FORCE | build/config
 FORCE:
 
 check: build build/tests/.built
-	@tests/run base upstream unit tools qtest acs attack functional
+	@scripts/packages.sh fuzz
+	@tests/run base upstream unit tools fuzz qtest acs attack functional
 check-base:
 	@tests/run base
 check-unit: build/tests/.built
@@ -103,6 +106,17 @@ build/qemu-asan/build.ninja: configure | build/config
 check-asan: build build/qemu-asan/build.ninja
 	@$(NINJA) build/qemu-asan qemu-system-x86_64 $(qtest_targets)
 	@tests/run --tree build/qemu-asan --slow 5 qtest functional
+
+# clang and spin are for these alone
+check-fuzz: build/config
+	@scripts/packages.sh fuzz
+	@tests/run fuzz
+fuzz: build/config
+	@scripts/packages.sh fuzz
+	tests/fuzz/fuzz.py --forever $(if $(T),T=$(T),T=requests)
+check-model: build/config
+	@scripts/packages.sh model
+	@tests/run model
 
 bench: build
 	$(PYTHON) tests/bench/run.py
