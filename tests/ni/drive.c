@@ -237,12 +237,24 @@ static void hpet_set(unsigned at, uint64_t v)
     *(volatile uint64_t *)host(HPET + at) = v;
 }
 
+/* To a time that is a multiple of the HPET's unit: as many NOPs as are left */
+static void align_clock(void)
+{
+    asm volatile("rdtsc; shl $32, %%rdx; or %%rdx, %%rax; xor %%edx, %%edx; mov $10, %%ecx;"
+                 "div %%rcx; lea 1f(%%rdx), %%rax; jmp *%%rax; 1: .fill 10, 1, 0x90"
+                 : : : "rax", "rcx", "rdx", "cc");
+}
+
 void strike(unsigned mode, unsigned after)
 {
-    uint32_t now = *(volatile uint64_t *)host(HPET + HPET_COUNTER);
+    uint32_t now;
 
+    align_clock();
+    now = *(volatile uint64_t *)host(HPET + HPET_COUNTER);
     hpet_set(HPET_T0_ROUTE, APIC_ADDRESS << 32 | mode << 8);
+    align_clock();
     hpet_set(HPET_T0_AT, (uint32_t)(now + after));
+    align_clock();
     hpet_set(HPET_T0_CONFIG, HPET_FSB);
 }
 
@@ -274,5 +286,6 @@ void drive_init(void)
     regs = host(pci_bar(tdma_at, AS_TDMA_BAR));
     msix_init();
     queue_init();
+    align_clock();
     hpet_set(HPET_CONFIG, 1);
 }

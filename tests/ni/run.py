@@ -234,7 +234,7 @@ class Run:
         self.problem = ''
 
     def go(self, at_seed=lambda seed: None):
-        last = (self.first, 0)
+        last, note = (self.first, 0), ''
         pair = Pair(self.args, self.works, self.guard, self.first, self.seeds)
         for a, b in pair.lines():
             if a != b:
@@ -246,8 +246,10 @@ class Run:
                 if part[3] == 'end':
                     self.done += 1
                     at_seed(int(part[1]))
+            elif a.startswith('#'):
+                note = a
             elif not a.startswith('done'):
-                self.problem = a
+                self.problem = f'{a}: {note}'
         ends = [m.ended for m in pair.machines]
         if not self.difference and (self.problem or ends != [f'status {STATUS_OK}'] * 2
                                     or self.done != self.seeds):

@@ -9,6 +9,7 @@
 #define REMAP_VA        0x320000000000ul
 #define WALK_VA         0x330000000000ul
 #define FOR_EVER        (1ul << 40)
+#define TIME_TO_ENTER   30000
 #define RCBA            0xf0            /* of the chipset: where its registers are */
 #define RCRB_BYTES      0x4000
 #define VMEXIT_CPUID    0x072
@@ -249,16 +250,21 @@ static void forget_pages(struct program *p)
     }
 }
 
-static void destroy(struct program *p)
+static void buried(struct program *p)
 {
-    struct as_request req = { .op = AS_OP_DESTROY, .psp = p->c.base };
-
-    see(SEE_log, "DESTROY", request(&req));
     p->live = false;
     forget_pages(p);
     for (unsigned i = 0; i < p->c.pages; i++) {
         see_bytes(SEE_memory, "page of the killed", host(p->pages[i]), PAGE_SIZE);
     }
+}
+
+static void destroy(struct program *p)
+{
+    struct as_request req = { .op = AS_OP_DESTROY, .psp = p->c.base };
+
+    see(SEE_log, "DESTROY", request(&req));
+    buried(p);
 }
 
 /* ---- stays ---- */
@@ -416,7 +422,7 @@ static const char *step_resume(struct program *p)
 /* From a device, at any instruction */
 static const char *step_strike(struct program *p)
 {
-    bool smi = one_in(3);
+    bool smi = !p->c.vm && one_in(3);   /* QEMU's SMM forgets that it came from a guest */
 
     p->c.interrupts = !one_in(4);
     strike(smi ? MODE_SMI : MODE_NMI, 30 + chance(600));
@@ -565,8 +571,7 @@ static const char *step_request(struct program *p)
         own(list, req.count, true);
     }
     if (req.op == AS_OP_DESTROY && req.status == AS_OK) {
-        p->live = false;
-        forget_pages(p);
+        buried(p);
     }
     see_bytes(SEE_memory, "answer", host(spy_page), PAGE_SIZE);
     memset(host(spy_page), 0, PAGE_SIZE);
@@ -675,6 +680,7 @@ static const char *step_vm(struct program *p)
                     (one_in(2) ? INTERCEPT(VMEXIT_SWINT) : 0);
     v->dr_write = v->dr_read = one_in(4) ? 0xffff : 0;
     v->cr4 = good_cr4;
+    v->tr.attrib = 0x8b;
     p->c.vm = v;
     start_with(p, NI_work, 1 + chance(40));
     return "vm";
@@ -724,41 +730,66 @@ static const char *step_spy(struct program *p)
     return "spy";
 }
 
-/* Killed while it runs; when exactly is the emulator's business */
+static const char *step_destroy(struct program *p)
+{
+    destroy(p);
+    return "destroy";
+}
+
+/* Until this vCPU's timer says so; the other one runs */
+static void wait_here(uint32_t count)
+{
+    LAPIC[LAPIC_DIVIDE] = BY_ONE;
+    timer_once(count);
+    asm volatile("sti; hlt; cli" : : : "memory");
+    timer_once(0);
+}
+
+static void wait_job(void)
+{
+    while (*(void *volatile *)&cpus[1].job) {
+        asm volatile("pause");
+    }
+}
+
+static void kill_there(void *request)
+{
+    wait_here(TIME_TO_ENTER);
+    request_begin(request);
+}
+
+static void prepare_for_ever(struct program *p)
+{
+    p->c.vm = NULL;
+    p->c.interrupts = false;
+    prepare_any(p, NI_work, FOR_EVER, p->c.base + AS_TEXT_OFF);
+    p->c.launch.rflags &= ~FLAG_TF;
+}
+
+/* Killed by the other vCPU while it runs; when exactly is the emulator's business */
 static const char *step_kill(struct program *p)
 {
     struct as_request req = { .op = AS_OP_DESTROY, .psp = p->c.base };
-    uint64_t resume = p->c.base + AS_RESUME_OFF;
 
-    p->c.vm = NULL;
-    p->c.interrupts = false;
     if (p->c.depth == AS_FRAMES) {
-        destroy(p);
-        return "kill-outside";
+        return step_destroy(p);
     }
     unmap(p->c.base);                   /* what it goes on with is a fault */
-    prepare_any(p, NI_work, FOR_EVER, p->c.base + AS_TEXT_OFF);
-    p->c.tf = false;
-    p->c.launch.rflags &= ~FLAG_TF;
-    request_begin(&req);
-    stay_once(&p->c, 0);
-    request_end(&req);
+    prepare_for_ever(p);
     clock_begin();
-    if (seen()->st.rip - resume < AS_FRAMES * AS_RESUME_STEP) {
-        see_stay(&p->c, false);
-    }
+    job_begin_on(1, kill_there, &req);
+    stay_once(&p->c, 0);
+    wait_job();
+    request_end(&req);
+    see_stay(&p->c, false);
     see(SEE_log, "DESTROY", req.status);
-    p->live = false;
-    forget_pages(p);
-    for (unsigned i = 0; i < p->c.pages; i++) {
-        see_bytes(SEE_memory, "page of the killed", host(p->pages[i]), PAGE_SIZE);
-    }
+    buried(p);
     return "kill-inside";
 }
 
-static void stay_there(void *arg)
+static void stay_there(void *program)
 {
-    stay_once(&((struct program *)arg)->c, 0);
+    stay_once(&((struct program *)program)->c, 0);
 }
 
 /* On the second vCPU, which gets INIT and SIPI while it is inside */
@@ -766,19 +797,15 @@ static const char *step_init(struct program *p)
 {
     unsigned boots = cpus[1].boots;
 
-    if (cpu_count < 2 || p->c.depth == AS_FRAMES) {
-        return step_start(p);
+    if (p->c.depth == AS_FRAMES) {
+        return step_destroy(p);
     }
-    p->c.vm = NULL;
-    p->c.interrupts = false;
-    prepare_any(p, NI_work, FOR_EVER, p->c.base + AS_TEXT_OFF);
-    p->c.launch.rflags &= ~FLAG_TF;
-    p->c.launch.gpr[RSP] = cpus[1].stay_stack - 0x118;
+    prepare_for_ever(p);
+    if (!p->c.level) {
+        p->c.launch.gpr[RSP] = cpus[1].stay_stack - 0x118;
+    }
     job_begin_on(1, stay_there, p);
-    while (1) {
-        see_machine();
-        break;
-    }
+    wait_here(TIME_TO_ENTER);
     ap_init_ipi(1);
     ap_startup_ipi(1);
     while (*(volatile unsigned *)&cpus[1].boots == boots) {
@@ -790,12 +817,6 @@ static const char *step_init(struct program *p)
     return "init";
 }
 
-static const char *step_destroy(struct program *p)
-{
-    destroy(p);
-    return "destroy";
-}
-
 static const struct {
     const char *(*run)(struct program *p);
     unsigned weight;
@@ -803,7 +824,7 @@ static const struct {
     { step_start, 30 }, { step_resume, 16 }, { step_strike, 6 }, { step_page, 6 },
     { step_access, 8 }, { step_dma, 2 }, { step_request, 8 }, { step_remap, 4 },
     { step_walk, 2 }, { step_vmload, 2 }, { step_debug, 5 }, { step_vm, 8 }, { step_over, 2 },
-    { step_spy, 4 }, { step_kill, 1 }, { step_init, 0 }, { step_destroy, 1 },
+    { step_spy, 4 }, { step_kill, 1 }, { step_init, 1 }, { step_destroy, 1 },
 };
 
 static const char *step_any(struct program *p)
