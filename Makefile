@@ -15,7 +15,7 @@ tool_dirs := $(patsubst %/Makefile,%,$(wildcard tools/Makefile))
 QEMU := build/bin/qemu-system-x86_64
 DEMO = $(PYTHON) demo/walkthrough.py
 
-.PHONY: all help build emulator tools guest demo demo-vnc check check-unit check-qtest check-tools check-functional \
+.PHONY: all help build emulator tools guest demo demo-vnc check check-unit check-qtest check-tools check-functional check-coverage \
 	check-acs check-attack attack check-base check-asan check-fuzz check-model fuzz bench docs install upstream-check clean distclean
 
 all: build
@@ -81,7 +81,7 @@ FORCE:
 
 check: build build/tests/.built
 	@scripts/packages.sh fuzz
-	@tests/run base upstream unit tools fuzz qtest acs attack functional
+	@tests/run base upstream unit tools fuzz qtest acs attack functional coverage
 check-base:
 	@tests/run base
 check-unit: build/tests/.built
@@ -99,6 +99,9 @@ attack: build build/tests/.built
 	@$(PYTHON) tests/attack/run.py --table $(if $(T),T=$(T))
 check-functional: build
 	@tests/run functional
+# Which tests show which rule; "tests/coverage --list" tells
+check-coverage: emulator build/tests/.built
+	@tests/run coverage
 
 build/qemu-asan/build.ninja: configure | build/config
 	./configure --asan

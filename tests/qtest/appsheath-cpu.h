@@ -11,13 +11,18 @@
 
 /* In the guest's memory */
 #define CPU_TABLES  0x500000ull     /* PML4, two PDPTs, PD, PT */
-#define CPU_CODE    0x506000ull
+#define CPU_CODE    0x506000ull     /* the 'visor */
+#define CPU_LOOP    (CPU_CODE + 0x08)
+#define CPU_BACK    (CPU_CODE + 0x34)
 #define CPU_GDT     0x506100ull
+#define CPU_IDTR    0x506120ull
 #define CPU_GO      0x506200ull     /* where to jump to, 0: nowhere; then */
 #define CPU_ADDRESS 0x506208ull     /* ... the program stores */
 #define CPU_VALUE   0x506210ull     /* ... this */
 #define CPU_RESULT  0x506218ull     /* ... and tells the port's RESULT */
 #define CPU_AWAY    0x506220ull     /* not back yet */
+#define CPU_IDT     0x507000ull     /* any exception: back as well */
+#define CPU_STACK   0x509000ull
 
 /* The end of the ROM: from reset to CPU_CODE in 64-bit mode */
 static const uint8_t cpu_rom[256] = {
@@ -46,16 +51,34 @@ static inline uint8_t *emit(uint8_t *at, const char *code, size_t n,
 #define SET_RAX     "\x48\xb8"      /* mov rax, address */
 
 /* The 'visor waits for a place to jump to; what comes back says so */
-static inline void cpu_visor(uint8_t *at)
+static inline void cpu_visor(Sheath *s)
 {
+    uint8_t code[0x42], *at = code;
+
+    memcpy(at, "\x0f\x01\x1c\x25", 4);                     /* lidt */
+    as_store32(at + 4, CPU_IDTR);
+    at = EMIT(at + 8, "\x48\xbc", CPU_STACK);              /* mov rsp */
     at = EMIT(at, "\xf3\x90" LOAD_RAX, CPU_GO);             /* pause */
-    memcpy(at, "\x48\x85\xc0\x74\xef\x48\x89\xc3\x31\xc0", 10);
-    at = EMIT(at + 10, STORE_RAX, CPU_GO);  /* ^ 0: again; rbx = rax, rax = 0 */
-    memcpy(at, "\xff\xe3\x31\xc0", 4);      /* jmp rbx; what comes back: */
+    memcpy(at, "\x48\x85\xc0\x74\xe5\x48\x89\xc3\x31\xc0", 10);
+    at = EMIT(at + 10, STORE_RAX, CPU_GO);  /* ^ 0: loop; rbx = rax, rax = 0 */
+    memcpy(at, "\xff\xe3\x31\xc0", 4);      /* jmp rbx; CPU_BACK: */
     at = EMIT(at + 4, STORE_RAX, CPU_AWAY);                 /* rax = 0 */
-    memcpy(at, "\xeb\xd0", 2);
+    memcpy(at, "\xeb\xc6", 2);                              /* CPU_LOOP */
+    g_assert_true(at + 2 == code + sizeof(code));
+    qtest_memwrite(s->qts, CPU_CODE, code, sizeof(code));
 }
-#define CPU_BACK    (CPU_CODE + 0x22)
+
+static inline void cpu_descriptors(Sheath *s)
+{
+    uint64_t gate = CPU_BACK >> 16 << 48 | 0x8e00ull << 32 | 8 << 16 |
+                    (CPU_BACK & 0xffff);
+
+    qtest_writeq(s->qts, CPU_GDT + 8, 0x00209b0000000000ull);
+    qtest_writeq(s->qts, CPU_IDTR, CPU_IDT << 16 | 0x1ff);
+    for (unsigned i = 0; i < 32; i++) {
+        qtest_writeq(s->qts, CPU_IDT + i * 16, gate);
+    }
+}
 
 /* The program: no more than one page, and no data */
 static inline Image cpu_image(unsigned seed)
@@ -75,7 +98,7 @@ static inline Image cpu_image(unsigned seed)
 static inline void cpu_table(Sheath *s, unsigned table, unsigned entry,
                              uint64_t value)
 {
-    as_store64(s->raw + CPU_TABLES + table * PAGE + entry * 8, value);
+    qtest_writeq(s->qts, CPU_TABLES + table * PAGE + entry * 8, value);
 }
 
 /*
@@ -97,12 +120,9 @@ static inline void cpu_map(Sheath *s, const Image *im, uint64_t base)
     }
 }
 
-/*
- * A machine whose vCPU runs the 'visor; has the key for @im.  One guard is
- * off, so that the test sees its RAM.
- */
-static inline Sheath *cpu_start(const Image *im, const char *machine,
-                                const char *args)
+/* A machine whose vCPU runs the 'visor; has the key for @im; a guard is off */
+static inline Sheath *cpu_start_without(const char *guard, const Image *im,
+                                        const char *machine, const char *args)
 {
     g_autofree uint8_t *rom = g_malloc0(64 * KiB);
     g_autoptr(KeyFile) bios = NULL;
@@ -115,13 +135,20 @@ static inline Sheath *cpu_start(const Image *im, const char *machine,
     all = g_strdup_printf("-S -accel tcg -cpu max -bios %s "
                           "-device appsheath-key,id=key,file=%s %s",
                           bios, key, args);
-    weak = g_strdup_printf(",x-unsafe=on,x-weaken=A2.share%s", machine);
-    s = sheath_new(128, weak, all);
-    as_store64(s->raw + CPU_GDT + 8, 0x00209b0000000000ull);
-    cpu_visor(s->raw + CPU_CODE);
+    weak = g_strdup_printf(",x-unsafe=on,x-weaken=%s%s", guard, machine);
+    s = sheath_new_ram(128, g_str_equal(guard, "A2.share"), weak, all);
+    cpu_descriptors(s);
+    cpu_visor(s);
     cpu_map(s, im, BASE);
     qtest_qmp_assert_success(s->qts, "{ 'execute': 'cont' }");
     return s;
+}
+
+/* The guard that is off lets the test see RAM as it is */
+static inline Sheath *cpu_start(const Image *im, const char *machine,
+                                const char *args)
+{
+    return cpu_start_without("A2.share", im, machine, args);
 }
 
 /* Off to there, a context or not; it need not come back */

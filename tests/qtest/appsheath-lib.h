@@ -178,21 +178,28 @@ static inline char *trace_args(void)
 }
 
 /* APPSHEATH_MACHINE: the guard that the attack suite switches off */
-static inline Sheath *sheath_new(unsigned mib, const char *machine,
-                                 const char *args)
+/* @share: s->raw is this RAM; else it is nothing */
+static inline Sheath *sheath_new_ram(unsigned mib, bool share,
+                                     const char *machine, const char *args)
 {
     Sheath *s = g_new0(Sheath, 1);
     g_autofree char *path = ram_file(s, mib * MiB), *trace = trace_args();
 
     s->qts = qtest_initf("-machine appsheath,memory-backend=ram%s%s -m %u "
-                         "-object memory-backend-file,id=ram,share=on,"
+                         "-object memory-backend-file,id=ram,share=%s,"
                          "size=%uM,mem-path=%s -nodefaults %s %s",
                          machine, g_getenv("APPSHEATH_MACHINE") ?: "", mib,
-                         mib, path, trace, args);
+                         share ? "on" : "off", mib, path, trace, args);
     unlink(path);
     s->bus = qpci_new_pc(s->qts, NULL);
     sheath_wake(s);
     return s;
+}
+
+static inline Sheath *sheath_new(unsigned mib, const char *machine,
+                                 const char *args)
+{
+    return sheath_new_ram(mib, true, machine, args);
 }
 
 static inline Sheath *sheath_start(const char *args)

@@ -99,7 +99,7 @@ static void test_guest_reset(void)
     sheath_stop(s);
 }
 
-/* A vCPU that cannot go on: nothing tells it where exceptions go */
+/* A vCPU that cannot go on: no page, and no gate for exceptions */
 static void test_triple_fault(void)
 {
     Two t = { .im = cpu_image(1), .open = cpu_image(2) };
@@ -108,11 +108,74 @@ static void test_triple_fault(void)
     make_two(s, &t);
     g_assert_cmpuint(cpu_store(s, BASE, ANSWER, 0x1234), ==, AS_P_OK);
     g_assert_cmphex(qtest_readq(s->qts, ANSWER), ==, 0x1234);
+    qtest_memset(s->qts, CPU_IDT, 0, 512);
     cpu_go(s, 1ull << 40);
     qtest_qmp_eventwait(s->qts, "RESET");
     check_dead(s, &t);
     g_assert_cmpuint(cpu_store(s, BASE, ANSWER, 0x5678), ==, AS_P_OK);
     g_assert_cmphex(qtest_readq(s->qts, ANSWER), ==, 0x5678);
+    sheath_stop(s);
+}
+
+/* ------------------------------------------------------------------ */
+/* X4: too many frames                                                 */
+/* ------------------------------------------------------------------ */
+
+/* A store that faults outside of the window: an event, with a frame */
+static void fault_inside(Sheath *s)
+{
+    g_assert_cmphex(cpu_store(s, BASE, 1ull << 40, 0), ==, UINT64_MAX);
+}
+
+static struct as_context_info first_context(Sheath *s)
+{
+    struct as_context_info info = { 0 };
+
+    g_assert_cmpuint(sheath_do(s, request_query(AS_QUERY_CONTEXTS, 0,
+                                                sizeof(info))), ==, AS_OK);
+    g_assert_cmpuint(s->result, ==, sizeof(info));
+    qtest_bufread(s->qts, ANSWER, &info, sizeof(info));
+    return info;
+}
+
+/* All frames taken; one START more than may be */
+static Sheath *start_too_often(const Image *im, const char *guard)
+{
+    Sheath *s = cpu_start_without(guard, im, "", "");
+
+    g_assert_cmpuint(image_create(s, im, BASE, 0), ==, AS_OK);
+    g_assert_cmpuint(s->result, ==, AS_RESULT_TRUSTED);
+    for (unsigned i = 1; i <= AS_FRAMES; i++) {
+        fault_inside(s);
+        g_assert_cmpuint(first_context(s).depth, ==, i);
+    }
+    fault_inside(s);
+    return s;
+}
+
+/* E5 refuses it; were that not so, its event would find no frame and kill it */
+static void test_frames(void)
+{
+    Image im = cpu_image(1);
+    Sheath *s = start_too_often(&im, "A2.share");
+
+    g_assert_cmpuint(first_context(s).depth, ==, AS_FRAMES);
+    g_assert_cmpuint(reg32(s, AS_REG_NOTE_COUNT), ==, 0);
+    sheath_stop(s);
+
+    s = start_too_often(&im, "E5.frames");
+    wait_reg(s, AS_REG_NOTE_COUNT, 1);
+    g_assert_cmpuint(reg32(s, AS_REG_NOTE_WHAT), ==, AS_NOTE_KILLED);
+    g_assert_cmphex(reg64(s, AS_REG_NOTE_PSP), ==, BASE);
+    g_assert_cmpuint(summary(s).contexts, ==, 0);
+    g_assert_cmpuint(summary(s).pages, ==, 0);
+    for (unsigned i = 0; i < IMAGE_PAGES; i++) {
+        uint8_t page[AS_PAGE_SIZE];
+
+        qtest_bufread(s->qts, im.pages[i], page, PAGE);
+        g_assert_true(all_are(page, PAGE, 0));
+    }
+    g_assert_cmpuint(reg64(s, AS_REG_DENIALS), ==, 0);
     sheath_stop(s);
 }
 
@@ -433,6 +496,7 @@ int main(int argc, char **argv)
     ADD("X6,A8/machine-reset", test_machine_reset);
     ADD("X6,A8/guest-reset", test_guest_reset);
     ADD("X6,A8/triple-fault", test_triple_fault);
+    ADD("E5,X4,A8/frames", test_frames);
     ADD("X6,A8/suspend", test_suspend);
     ADD("X6,A8/suspend-running", test_suspend_running);
     ADD("X6,A8/suspend-meanwhile", test_suspend_meanwhile);
