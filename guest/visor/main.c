@@ -34,7 +34,7 @@ static bool *option(const char *at)
     } words[] = {
         { "open", &options.open }, { "attack", &options.attack },
         { "kill", &options.kill }, { "exit", &options.exit },
-        { "wait", &options.wait }, { "selftest", &options.selftest },
+        { "wait", &options.wait }, { "desk", &options.desk }, { "selftest", &options.selftest },
     };
 
     for (unsigned i = 0; i < COUNT(words); i++) {
@@ -106,6 +106,9 @@ void main(struct start_info *info)
         fail("there is no OS to run; give QEMU one with -initrd os.sheath");
     }
     vm_load(image->start, image->bytes);
+    if (options.desk) {
+        desk_run();
+    }
     vm_run();
     say("the end");
     end(vm.exit_code || contained != attacks ? END_FAILED : END_OK);

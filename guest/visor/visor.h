@@ -97,6 +97,7 @@ struct options {
     bool kill;          /* DESTROY the OS at the end, read its memory back */
     bool exit;          /* leave QEMU by isa-debug-exit at the end */
     bool wait;          /* no key: wait for one */
+    bool desk;          /* take commands; an open context if there is no trusted one */
     bool selftest;      /* only try VMRUN on a guest in ordinary memory */
 };
 extern struct options options;
@@ -382,6 +383,10 @@ void attack_stopped(void);      /* the OS has called out */
 void attack_preempted(void);    /* the OS was preempted: its frame is on the PSP */
 void attack_verdict(void);
 void show_open_memory(void);
+
+/* ---- desk.c ---- */
+
+_Noreturn void desk_run(void);
 extern unsigned attacks, contained;
 
 #endif

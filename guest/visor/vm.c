@@ -149,7 +149,7 @@ static void wait_for_key(void)
 static void create(uint64_t *list)
 {
     struct as_request req = {
-        .op = AS_OP_CREATE, .flags = options.open ? AS_CREATE_ALLOW_OPEN : 0,
+        .op = AS_OP_CREATE, .flags = options.open || options.desk ? AS_CREATE_ALLOW_OPEN : 0,
         .psp = vm.base, .list = (uint64_t)list, .count = vm.image_pages,
     };
 

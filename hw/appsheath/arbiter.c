@@ -13,6 +13,9 @@
 #include "hw/appsheath/arbiter.h"
 #include "hw/core/cpu.h"
 #include "hw/qdev-properties.h"
+#include "qobject/qdict.h"
+#include "qobject/qjson.h"
+#include "qobject/qlist.h"
 #include "trace.h"
 
 /* How an access came (A1): an index for each kind of MemTxAttrs */
@@ -120,6 +123,7 @@ void arbiter_deny(AppSheathArbiter *s, unsigned rule, unsigned master,
     trace_denial(rule, master, kind, d.page);
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         s->denials++;
+        s->by_rule[((rule >> 8) - 'A') % 26][(rule & 0xff) % ARBITER_RULES]++;
         if (repeats_last(s, &d)) {
             return;
         }
@@ -206,7 +210,9 @@ static IOMMUTLBEntry arbiter_translate(IOMMUMemoryRegion *region, hwaddr addr,
                                        IOMMUAccessFlags flag, int from)
 {
     AppSheathArbiter *s = container_of(region, AppSheathArbiter, region);
-    bool judged = from == FROM_CPU || (from == FROM_DEVICE && AS_GUARD(A2_DMA));
+    /* Of a CPU, only what goes past its TLB is judged here: bitmaps, save areas */
+    bool judged = (from == FROM_CPU && AS_GUARD(A2_WALK)) ||
+                  (from == FROM_DEVICE && AS_GUARD(A2_DMA));
     bool denied = judged && arbiter_is_protected(s, addr);      /* A2 */
     bool dropped = from == FROM_CPU && flag == IOMMU_WO && s->mute &&
                    current_cpu && s->mute(current_cpu);         /* X2 */
@@ -398,6 +404,60 @@ static void arbiter_get_stat(Object *obj, Visitor *v, const char *name,
     visit_type_uint64(v, name, &value, errp);
 }
 
+static QDict *context_report(const AsContext *c)
+{
+    QDict *d = qdict_new();
+    uint32_t cpu = qatomic_read(&c->cpu);
+
+    qdict_put_int(d, "psp", c->psp);
+    qdict_put_str(d, "kind", c->open ? "open" : "trusted");
+    qdict_put_str(d, "name", c->name);
+    qdict_put_int(d, "pages", c->page_count);
+    qdict_put_int(d, "level", c->level);
+    qdict_put_int(d, "depth", c->depth);
+    qdict_put_int(d, "cpu", cpu == AS_CPU_NONE ? -1 : (int64_t)cpu);
+    return d;
+}
+
+static QDict *denial_report(const AppSheathArbiter *s)
+{
+    QDict *d = qdict_new();
+
+    for (int letter = 0; letter < ARRAY_SIZE(s->by_rule); letter++) {
+        for (int n = 0; n < ARBITER_RULES; n++) {
+            if (s->by_rule[letter][n]) {
+                g_autofree char *rule = g_strdup_printf("%c%d", 'A' + letter, n);
+
+                qdict_put_int(d, rule, s->by_rule[letter][n]);
+            }
+        }
+    }
+    return d;
+}
+
+/* For a person: contexts and denials, as JSON */
+static char *arbiter_get_report(Object *obj, Error **errp)
+{
+    AppSheathArbiter *s = APPSHEATH_ARBITER(obj);
+    g_autoptr(QDict) report = qdict_new();
+    g_autoptr(GString) text = NULL;
+    QList *contexts = qlist_new();
+    GHashTableIter it;
+    gpointer c;
+
+    qdict_put(report, "contexts", contexts);
+    if (s->core) {
+        QEMU_LOCK_GUARD(&s->lock);
+        g_hash_table_iter_init(&it, s->core->contexts);
+        while (g_hash_table_iter_next(&it, NULL, &c)) {
+            qlist_append(contexts, context_report(c));
+        }
+        qdict_put(report, "denials", denial_report(s));
+    }
+    text = qobject_to_json(QOBJECT(report));
+    return g_strdup(text->str);
+}
+
 static void add_stat(Object *obj, const char *name, uintptr_t what)
 {
     object_property_add(obj, name, "uint64", arbiter_get_stat, NULL, NULL,
@@ -411,6 +471,7 @@ static void arbiter_init(Object *obj)
     add_stat(obj, "protected-pages", STAT_PAGES);
     add_stat(obj, "denials", STAT_DENIALS);
     add_stat(obj, "pinned-pages", STAT_PINNED);
+    object_property_add_str(obj, "report", arbiter_get_report, NULL);
 }
 
 static const Property arbiter_properties[] = {

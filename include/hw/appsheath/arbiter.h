@@ -34,6 +34,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(AppSheathArbiter, APPSHEATH_ARBITER)
 #define APPSHEATH_TRUSTED_ATTRS ((MemTxAttrs) { .user = 1, .space = 3 })
 
 #define ARBITER_LOG_SIZE 64
+#define ARBITER_RULES 16        /* numbers of a letter's rules are less */
 
 /**
  * struct ArbiterDenial - one record of the denial log (A4)
@@ -82,6 +83,7 @@ struct AppSheathArbiter {
     ArbiterDenial log[ARBITER_LOG_SIZE];
     uint32_t log_first, log_count, log_lost;
     uint64_t denials;
+    uint64_t by_rule[26][ARBITER_RULES];    /* letter, number */
 };
 
 /**
