@@ -15,7 +15,7 @@ tool_dirs := $(patsubst %/Makefile,%,$(wildcard tools/Makefile))
 QEMU := build/bin/qemu-system-x86_64
 DEMO = $(PYTHON) demo/walkthrough.py
 
-.PHONY: all help build emulator tools guest demo demo-vnc check check-unit check-qtest check-tools check-functional check-coverage \
+.PHONY: all help build emulator tools guest demo demo-vnc desk check check-unit check-qtest check-tools check-functional check-coverage \
 	check-acs check-attack attack check-base check-asan check-fuzz check-model fuzz bench docs install upstream-check clean distclean
 
 all: build
@@ -26,6 +26,7 @@ help:
 	@echo '  make build             the emulator, the tools and the guests (the default)'
 	@echo '  make demo              the walkthrough, from power-on to the last refusal'
 	@echo '  make demo-vnc          the same machine kept running, with two VNC displays'
+	@echo '  make desk              the machine in a browser: screen, keyboard with LCD, key (PORT=8080)'
 	@echo '  make check             all tests; check-base, check-unit, check-qtest, check-tools,'
 	@echo '                         check-acs (T=NAME), check-attack (T=NAME) and check-functional run'
 	@echo '                         some of them'
@@ -71,6 +72,11 @@ demo: build
 
 demo-vnc: build
 	$(DEMO) --vnc
+
+# PORT=: of the page
+desk: build
+	@scripts/packages.sh desk
+	$(PYTHON) desk/desk.py $(if $(PORT),--port $(PORT))
 
 # Tests: tests/run knows the suites, their programs and how long each may take
 build/tests/.built: FORCE | build/config
