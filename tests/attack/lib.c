@@ -42,6 +42,18 @@ bool program_reads(struct ctx *c, uint64_t va, uint64_t *got)
     return at_landing(c);
 }
 
+uint64_t *image_again(const struct ctx *c)
+{
+    uint64_t *list = host(page_alloc());
+    uint64_t bytes = *(uint64_t *)host(c->image + AS_IMG_IMAGE_BYTES);
+
+    for (unsigned i = 0; i < c->pages; i++) {
+        list[i] = page_alloc();
+        memcpy(host(list[i]), host(c->image + i * PAGE_SIZE), i < bytes / PAGE_SIZE ? PAGE_SIZE : 0);
+    }
+    return list;
+}
+
 uint32_t alloc_page(const struct ctx *c, uint64_t va, uint64_t page)
 {
     static uint64_t list[1];

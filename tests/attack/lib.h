@@ -9,6 +9,7 @@
 #define MINE_TOO        0x5555a77ac4e25555
 #define ITS_OWN         0x5ec2e7f207e7e4e5      /* what a program keeps secret */
 #define OTHER_BASE      (2 * MIB)
+#define PRIMED_VA       (SCRATCH_VA + 0xe5000)  /* nobody else needs its place in QEMU's TLB */
 
 /* The physical page that a context has at an address */
 uint64_t page_at(const struct ctx *c, uint64_t va);
@@ -18,6 +19,8 @@ bool reads(uint64_t at, uint64_t *got);
 bool writes(uint64_t at, uint64_t v);
 /* A load of the program's; false: that was not the end of it */
 bool program_reads(struct ctx *c, uint64_t va, uint64_t *got);
+/* A list of fresh pages with the same image */
+uint64_t *image_again(const struct ctx *c);
 uint32_t alloc_page(const struct ctx *c, uint64_t va, uint64_t page);
 /* That page for the program, which takes it and keeps ITS_OWN there */
 void give_page(struct ctx *c, uint64_t va, uint64_t page);

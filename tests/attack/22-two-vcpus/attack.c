@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Attack: one program on two vCPUs at once
+ * Row: 22
+ * Rule: E5
+ * Guard: E5.running
+ * Record: E5
+ * Source: AsyncShock (ESORICS 2016) and Game of Threads (ASPLOS 2020): concurrency that a program does not expect
+ * Mechanism: while the program runs on vCPU 1, vCPU 0 STARTs it.
+ * Seen: #GP(0) on vCPU 0; the program is undisturbed.
+ * Limits: one context with one PSP; several threads are not part of this version.
+ * Options: -smp 2
+ */
+#include "lib.h"
+
+static void loop_there(void *arg)
+{
+    struct ctx *c = arg;
+
+    flush_tlb();
+    prepare(c);
+    start(c, ACT_loop);
+}
+
+static void begin_there(struct ctx *c)
+{
+    uint64_t deadline = ticks + TIMER_HZ;
+
+    job_begin(loop_there, c);
+    while (running_on(c) != 1) {
+        if (ticks > deadline) {
+            give_up("the second vCPU does not get into the context");
+        }
+    }
+}
+
+/* Thrown out, it finds nothing to run */
+static void end_there(struct ctx *c)
+{
+    ctx_map(c, false);
+    ctx_destroy(c);
+    job_end();
+}
+
+static void second_start(struct ctx *c)
+{
+    struct ctx here;
+
+    leaks_count = true;                 /* one loses what was kept for the other */
+    begin_there(c);
+    here = *c;
+    here.area[0] = here.area[1];        /* the other one is in use */
+    prepare(&here);
+    start(&here, ACT_nothing);
+    if (at_landing(&here) && here.area[0]->dump.mark == DUMPED) {
+        learnt("the program ran here as well, on the same stack");
+    }
+    end_there(c);
+}
+
+const struct test ATTACK[] = {
+    { NAME "START", second_start, BOTH | SMP },
+    { NULL, NULL, 0 },
+};
