@@ -48,7 +48,7 @@ void person_keys(const char *keys)
 
 static struct lcd look(const char *how)
 {
-    struct lcd l;
+    struct lcd l = { 0 };
 
     say_line("person: %s", how);
     answer(l.name, sizeof(l.name), '|');

