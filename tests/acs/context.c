@@ -142,23 +142,26 @@ void ctx_destroy(struct ctx *c)
     }
 }
 
+void ctx_free(struct ctx *c)
+{
+    ctx_destroy(c);
+    ctx_map(c, false);
+    for (unsigned p = 0; p < c->pages; p++) {
+        page_free(c->page[p]);
+    }
+    page_free((uint64_t)c->page);
+    for (unsigned a = 0; a <= AS_FRAMES; a++) {
+        page_free((uint64_t)c->area[a]);
+        page_free((uint64_t)c->area[a] + PAGE_SIZE);
+    }
+    c->pages = 0;
+}
+
 void ctx_free_all(void)
 {
     for (unsigned i = 0; i < CONTEXTS; i++) {
-        struct ctx *c = &contexts[i];
-
-        if (c->pages) {
-            ctx_destroy(c);
-            ctx_map(c, false);
-            for (unsigned p = 0; p < c->pages; p++) {
-                page_free(c->page[p]);
-            }
-            page_free((uint64_t)c->page);
-            for (unsigned a = 0; a <= AS_FRAMES; a++) {
-                page_free((uint64_t)c->area[a]);
-                page_free((uint64_t)c->area[a] + PAGE_SIZE);
-            }
-            c->pages = 0;
+        if (contexts[i].pages) {
+            ctx_free(&contexts[i]);
         }
     }
 }

@@ -239,6 +239,7 @@ static inline uint64_t tsc(void)
 struct ctx *ctx_new(unsigned level, uint64_t at, bool open);
 void ctx_map(struct ctx *c, bool present);
 void ctx_destroy(struct ctx *c);
+void ctx_free(struct ctx *c);
 void ctx_free_all(void);
 uint64_t info(const struct ctx *c, unsigned which);     /* a window address */
 uint64_t action_at(const struct ctx *c, unsigned action);

@@ -485,6 +485,7 @@ static void shadow(struct ctx *c)
 /* ---- NMI, SMI ---- */
 
 #define ICR_NMI         0x400
+#define ICR_SMI         0x200
 #define SMI_COMMAND     0xb2
 
 static volatile bool enough_nmis;
@@ -560,6 +561,70 @@ static void smi(struct ctx *c)
     want("X2: cause in the frame that was popped", (uint32_t)peek(c, cause), AS_CAUSE_SMI);
 }
 
+/* ---- what the program sends to its own vCPU, and what a monitor injects ---- */
+
+#define LAPIC_ICR       0xfee00300
+#define ICR_TO_SELF     0x44000
+#define MCE             "mce 0 1 0xb000000000000000 0x5 0 0"    /* uncorrected, goes on */
+#define MSR_MCG_STATUS  0x17a
+#define MSR_MC1_STATUS  0x405
+
+/* Users reach the local APIC where the test wants it */
+static void to_self(struct ctx *c, uint32_t mode)
+{
+    struct area *a = prepare(c);
+
+    map_flush(SCRATCH_VA, LAPIC_ICR & PAGE_MASK, PTE_P | PTE_W | PTE_U);
+    a->orders.gpr[RBX] = SCRATCH_VA + LAPIC_ICR % PAGE_SIZE;
+    a->orders.gpr[RAX] = ICR_TO_SELF | mode;
+    start(c, ACT_write4);
+    unmap(SCRATCH_VA);
+}
+
+static void nmi_to_itself(struct ctx *c)
+{
+    to_self(c, ICR_NMI);
+    want_event(c, 2, 0);
+    want("X2: cause in the frame", peek(c, psp_frame(c, 0, AS_FR_CAUSE)),
+         AS_CAUSE_NMI | (uint64_t)AS_VECTOR_NONE << 32);
+    resume(c);
+    want_unharmed(c);
+}
+
+static void smi_to_itself(struct ctx *c)
+{
+    uint64_t cause = psp_frame(c, 0, AS_FR_CAUSE);
+
+    to_self(c, ICR_SMI);
+    want_unharmed(c);
+    want("X2: cause in the frame that was popped", (uint32_t)peek(c, cause), AS_CAUSE_SMI);
+}
+
+/* Asked for when the program is surely inside */
+static void ask_for_mce(void *arg)
+{
+    uint64_t later = tsc() + tsc_of_tick;
+
+    (void)arg;
+    while (tsc() < later) {
+        asm volatile("pause");
+    }
+    ask_monitor(MCE);
+}
+
+static void machine_check(struct ctx *c)
+{
+    job_begin(ask_for_mce, NULL);
+    start_loop(c);
+    job_end();
+    wrmsr(MSR_MC1_STATUS, 0);
+    wrmsr(MSR_MCG_STATUS, 0);
+    want_event(c, 18, 0);
+    want("X2: cause in the frame", peek(c, psp_frame(c, 0, AS_FR_CAUSE)),
+         AS_CAUSE_MCE | (uint64_t)AS_VECTOR_NONE << 32);
+    end_loop(c);
+}
+
 const struct test leave_tests[] = {
     { "X1,X3,E2/jump-out", jump_out, BOTH | ALIKE },
     { "X3/jmp", out_jmp, BOTH | ALIKE },
@@ -598,5 +663,8 @@ const struct test leave_tests[] = {
     { "X2/nmi", nmi, BOTH | SMP | ALIKE },
     { "E4/nmi-blocking", nmi_blocking, BOTH | SMP | ALIKE },
     { "X2/smi", smi, LEVEL0 | ALIKE },
+    { "X2,E4,W4/nmi-to-itself", nmi_to_itself, BOTH | ALIKE },
+    { "X2,E4,W4/smi-to-itself", smi_to_itself, BOTH | ALIKE },
+    { "X2,E4/machine-check", machine_check, BOTH | SMP | ALIKE },
     { 0 }
 };

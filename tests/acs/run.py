@@ -5,6 +5,7 @@
     tests/acs/run.py [T=NAME]       only tests with NAME in their name
     tests/acs/run.py --list         their names
     tests/acs/run.py --way WAY      only this way
+    tests/acs/run.py --weaken GUARD on a machine without that guard: tests must fail
 
 Makes a key that names the program at both levels, and starts QEMU once for all
 tests in each way of running vCPUs, and once more for tests that want a machine
@@ -56,6 +57,7 @@ def arguments():
                                          f'{TOP}/build/bin/qemu-system-x86_64'))
     p.add_argument('--key-tool', default=env('APPSHEATH_KEY_TOOL',
                                              f'{TOP}/build/bin/appsheath-key'))
+    p.add_argument('--weaken', metavar='GUARD', help='switch this guard off: tests must fail')
     p.add_argument('--smp', help='vCPUs: one run, with so many')
     p.add_argument('--accel', help='one run, with this -accel')
     args = p.parse_args()
@@ -93,7 +95,8 @@ def make_key(args, path):
 
 
 def qemu_command(args, key, qmp, words, options):
-    command = [args.qemu, '-machine', 'appsheath', *options, '-nodefaults', '-display', 'none',
+    machine = 'appsheath' + (f',x-unsafe=on,x-weaken={args.weaken}' if args.weaken else '')
+    command = [args.qemu, '-machine', machine, *options, '-nodefaults', '-display', 'none',
                '-serial', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4',
                '-device', f'appsheath-key,file={key}', '-kernel', f'{OUT}/acs.elf',
                '-qmp', f'unix:{qmp},server=on,wait=off',

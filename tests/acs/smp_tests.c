@@ -49,21 +49,26 @@ static void begin_loop_there(struct ctx *c)
 }
 
 /* An NMI there: its stay ends with an event */
-static void interrupt_there(struct ctx *c)
+static void interrupt_on(unsigned cpu, struct ctx *c)
 {
     uint64_t deadline = ticks + PATIENCE;
 
-    while (cpus[1].job && ticks < deadline) {
+    while (cpus[cpu].job && ticks < deadline) {
         uint64_t soon = ticks + 2;
 
-        send_ipi(1, ICR_NMI);
-        while (cpus[1].job && ticks < soon) {
-            wait_for_interrupt();
+        send_ipi(cpu, ICR_NMI);
+        while (cpus[cpu].job && ticks < soon) {
+            asm volatile("pause");
         }
     }
-    job_end();
+    job_end_on(cpu);
     want("depth after the NMI there", c->depth, 1);
-    want("vector there", cpus[1].seen.vector, 2);
+    want("vector there", cpus[cpu].seen.vector, 2);
+}
+
+static void interrupt_there(struct ctx *c)
+{
+    interrupt_on(1, c);
 }
 
 static void finish_here(struct ctx *c)
@@ -115,11 +120,7 @@ static void destroy_elsewhere(struct ctx *c)
     want("error code there", s->error, c->level ? 0x14 : 0x10);
     c->depth = 0;               /* no frame, though it looks like an event */
     check_outside(c, s);
-    for (unsigned i = 0; i < c->pages; i++) {
-        if (!all_zero(host(c->page[i]), PAGE_SIZE)) {
-            wrong("A8: page %u is not zero", i);
-        }
-    }
+    all_zero_pages(c);
 }
 
 static void read_there(void *arg)
@@ -222,6 +223,225 @@ static void init_sipi(struct ctx *c)
     finish_here(c);
 }
 
+/* A SIPI that nobody waits for: at most an event that goes on by itself */
+static void sipi_alone(struct ctx *c)
+{
+    unsigned boots = cpus[1].boots;
+
+    begin_loop_there(c);
+    for (unsigned i = 0; i < 20; i++) {
+        ap_startup_ipi(1);
+    }
+    interrupt_there(c);
+    want("the vCPU was not started anew", cpus[1].boots, boots);
+    finish_here(c);
+}
+
+/* ---- four vCPUs ---- */
+
+#define HOPS            200
+#define STAYS           60
+#define RACES           20
+
+static void start_there(void *c)
+{
+    flush_here();
+    prepare(c);
+    start(c, ACT_traps);
+}
+
+static void resume_there(void *c)
+{
+    flush_here();
+    resume(c);
+}
+
+/* Each stay ends with an event, and the next vCPU goes on; the frame's registers stay the same */
+static void over_four(struct ctx *c)
+{
+    static uint8_t first[AS_FRAME_SIZE];
+
+    for (unsigned hop = 0; hop < HOPS && !failed(); hop++) {
+        unsigned cpu = 1 + hop % (CPUS - 1);
+        const uint8_t *f;
+
+        job_begin_on(cpu, hop ? resume_there : start_there, c);
+        job_end_on(cpu);
+        want("X2: vector there", cpus[cpu].seen.vector, 3);
+        want("depth", c->depth, 1);
+        if (failed()) {
+            return;
+        }
+        f = fetch_frame(c);
+        if (!hop) {
+            memcpy(first, f, sizeof(first));
+        } else if (memcmp(first, f, sizeof(first))) {
+            wrong("E4: the frame differs after %u hops", hop);
+        }
+    }
+    poke(c, info(c, INFO_STOP), 1);
+    resume(c);
+    want_unharmed(c);
+}
+
+/* Events by its own timer and by INT3, frames, memory: all of a context's life, beside others */
+static void live(void *arg)
+{
+    struct ctx *c = arg;
+
+    flush_here();
+    for (unsigned i = 0; i < STAYS && !failed(); i++) {
+        poke(c, info(c, INFO_SPARE), SECRET_WORD ^ c->base ^ i);
+        prepare(c);
+        start(c, ACT_int3);
+        want_event(c, 3, 0);
+        prepare(c);
+        c->interrupts = true;
+        c->timer = 30 + 13 * i;
+        start(c, ACT_loop);
+        c->timer = 0;
+        want_event(c, VECTOR_TIMER, 0);
+        c->interrupts = false;
+        want("its word", peek(c, info(c, INFO_SPARE)), SECRET_WORD ^ c->base ^ i);
+        poke(c, info(c, INFO_STOP), 1);
+        c->interrupts = true;
+        resume(c);
+        want_unharmed(c);
+        c->interrupts = false;
+        poke(c, info(c, INFO_STOP), 0);
+        resume(c);
+        want_unharmed(c);
+    }
+}
+
+/* Each vCPU its own; the controller makes and kills others meanwhile */
+static void four_at_once(struct ctx *c)
+{
+    struct ctx *there[CPUS] = { NULL };
+    unsigned made = 0;
+
+    for (unsigned i = 1; i < CPUS; i++) {
+        there[i] = ctx_new(c->level, MIB + 16 * i * MIB, false);
+    }
+    for (unsigned i = 1; i < CPUS; i++) {
+        job_begin_on(i, live, there[i]);
+    }
+    while (cpus[1].job || cpus[2].job || cpus[3].job) {
+        struct ctx *other = ctx_new(c->level, 128 * MIB, c->open);
+
+        prepare(other);
+        start(other, ACT_nothing);
+        want_unharmed(other);
+        ctx_free(other);
+        made++;
+    }
+    for (unsigned i = 1; i < CPUS; i++) {
+        job_end_on(i);
+    }
+    note("%u contexts came and went", made);
+}
+
+struct race {
+    struct ctx c;
+    bool refused;
+};
+static volatile bool off;
+
+/* All at once; who finds it taken is refused with #GP, and nothing of it has changed */
+static void run_race(void *arg)
+{
+    struct race *r = arg;
+
+    flush_here();
+    prepare(&r->c);
+    while (!off) {
+        asm volatile("pause");
+    }
+    start(&r->c, ACT_loop);
+    if (!at_event(&r->c)) {
+        want_refused(&r->c);
+        r->refused = true;
+    }
+}
+
+/* The one that the others have left inside */
+static unsigned winner(struct race *races)
+{
+    uint64_t deadline = ticks + PATIENCE;
+    unsigned refused = 0;
+
+    while (refused < CPUS - 2 && ticks < deadline) {
+        refused = 0;
+        for (unsigned i = 1; i < CPUS; i++) {
+            refused += races[i].refused && !cpus[i].job;
+        }
+    }
+    want("E5: refused", refused, CPUS - 2);
+    for (unsigned i = 1; i < CPUS; i++) {
+        if (!races[i].refused) {
+            return i;
+        }
+    }
+    give_up("E5: nobody got in");
+}
+
+static void race_once(struct ctx *c)
+{
+    static struct race races[CPUS];
+    struct area *own = c->area[0];
+    unsigned won;
+
+    off = false;
+    for (unsigned i = 1; i < CPUS; i++) {
+        races[i] = (struct race) { .c = *c };
+        races[i].c.area[0] = c->area[i + 1];
+        job_begin_on(i, run_race, &races[i]);
+    }
+    off = true;
+    won = winner(races);
+    want("where it is", running_on(c), won);
+    interrupt_on(won, &races[won].c);
+    c->depth = 1;
+    c->area[0] = races[won].c.area[0];
+    finish_here(c);
+    c->area[0] = own;
+    poke(c, info(c, INFO_STOP), 0);
+}
+
+static void race(struct ctx *c)
+{
+    for (unsigned n = 0; n < RACES && !failed(); n++) {
+        race_once(c);
+    }
+}
+
+/* X5: killed there one after the other, each thrown out */
+static void killed_on_all(struct ctx *c)
+{
+    struct ctx *there[CPUS] = { NULL };
+
+    for (unsigned i = 1; i < CPUS; i++) {
+        uint64_t deadline = ticks + PATIENCE;
+
+        there[i] = ctx_new(c->level, MIB + 16 * i * MIB, c->open);
+        job_begin_on(i, run_loop, there[i]);
+        while (running_on(there[i]) != i && ticks < deadline) {
+            asm volatile("pause");
+        }
+        want("where it is", running_on(there[i]), i);
+    }
+    for (unsigned i = 1; i < CPUS; i++) {
+        ctx_map(there[i], false);
+        ctx_destroy(there[i]);
+        job_end_on(i);
+        want("vector there", cpus[i].seen.vector, 14);
+        want("X5: RIP there", cpus[i].seen.st.rip, resume_point(there[i], 0));
+        there[i]->depth = 0;    /* no frame, though it looks like an event */
+        check_outside(there[i], &cpus[i].seen);
+        all_zero_pages(there[i]);
+    }
+}
+
 const struct test smp_tests[] = {
     { "E5/running-elsewhere", running_elsewhere, BOTH | SMP | ALIKE },
     { "E4,A7/migrate", migrate, BOTH | SMP | ALIKE },
@@ -229,5 +449,10 @@ const struct test smp_tests[] = {
     { "A7,A3/tlb-primed-elsewhere", primed_there, LEVEL0 | SMP },
     { "A7,P2/stale-slb", stale_slb, BOTH | SMP | ALIKE },
     { "X2,X1/init-and-sipi", init_sipi, BOTH | SMP | ALIKE },
+    { "X2,E4/sipi-alone", sipi_alone, BOTH | SMP | ALIKE },
+    { "E4,A7/over-four-vcpus", over_four, BOTH | FOUR | ALIKE },
+    { "W2,X1,E4/four-at-once", four_at_once, BOTH | FOUR | ALIKE },
+    { "E5/race-of-three", race, BOTH | FOUR | ALIKE },
+    { "X5,A8/killed-on-all-vcpus", killed_on_all, BOTH | FOUR | ALIKE },
     { 0 }
 };
