@@ -332,7 +332,8 @@ uint32_t as_may_release(const AsArbiter *a, const AsContext *c, uint64_t va,
         return AS_P_ADDRESS;
     }
     p = as_page_find(a, va);
-    if (!p || p->owner != c || p->state != AS_PAGE_OWN) {
+    if (!p || (p->owner != c && AS_GUARD(W2_OWNER)) ||
+        p->state != AS_PAGE_OWN) {
         return AS_P_NOT_OWN;
     }
     if (p->va == c->psp || ((p->text || p->channels) && AS_GUARD(P2_REFUSE))) {
@@ -398,8 +399,10 @@ bool as_offered(const AsArbiter *a, AsContext *c, const AsOffer *offer,
     if (slot && use) {
         memset(slot, 0, sizeof(*slot));
     }
-    return (slot || !AS_GUARD(P5_OFFER)) &&
-           owns_range(a, c, offer->va, offer->pages);
+    if (!AS_GUARD(P5_OFFER)) {          /* any page of any context's */
+        return as_page_find(a, offer->va);
+    }
+    return slot && owns_range(a, c, offer->va, offer->pages);
 }
 
 uint64_t as_resume_point(const AsContext *c, uint32_t n)

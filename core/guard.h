@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 #define AS_GUARDS(X) \
-    X(W2_OWNER, "W2.owner", "the SLB serves pages of the current context alone") \
+    X(W2_OWNER, "W2.owner", "an SLB serves and releases its own context's pages alone") \
     X(W3_WINDOW, "W3.window", "inside, page tables play no part in the window") \
     X(A1_ATTRS, "A1.attrs", "accesses that say nothing of their origin are untrusted") \
     X(A2_CPU, "A2.cpu", "software does not reach protected pages") \

@@ -397,11 +397,18 @@ static bool mapped_by_visor(AppSheathSlb *s, vaddr addr, int size,
                             MMUAccessType access, int mmu_idx, uintptr_t ra)
 {
     int base = mmu_idx - APPSHEATH_MMU_BIAS;
+    bool mapped;
 
-    return !AS_GUARD(W3_WINDOW) && page_of(addr) != s->arbiter->window_base &&
-           upstream->tlb_fill(s->cs, addr, size, access, base, true, ra) &&
-           !arbiter_is_protected(s->arbiter,
-                                 filled(s->cs, addr, base)->phys_addr);
+    if (AS_GUARD(W3_WINDOW) || page_of(addr) == s->arbiter->window_base) {
+        return false;
+    }
+    mapped = upstream->tlb_fill(s->cs, addr, size, access, base, true, ra) &&
+             !arbiter_is_protected(s->arbiter,
+                                   filled(s->cs, addr, base)->phys_addr);
+    if (!mapped) {      /* nor may a later fetch outside hit it and not enter */
+        tlb_flush_page_by_mmuidx(s->cs, page_of(addr), 1 << base);
+    }
+    return mapped;
 }
 
 static bool sheath_tlb_fill(CPUState *cs, vaddr addr, int size,
