@@ -323,7 +323,7 @@ static void mark_channel(AppSheathTdma *s, TdmaChannel *ch, bool open)
     for (uint32_t i = 0; i < ch->use.pages; i++) {
         AsPage *p = as_page_find(core(s), ch->use.va + i * AS_PAGE_SIZE);
 
-        if (p && p->owner == ch->context) {
+        if (p && (p->owner == ch->context || !AS_GUARD(P5_OFFER))) {
             p->channels += open ? 1 : -1;
             ch->host[i] = arbiter_host(s->arbiter, p->frame);
         }
