@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The far end of a network card's wire, in the test's hands.
+ * The far end of a network card's wire or of a serial line, in the test's hands.
  */
 #ifndef TESTS_QTEST_APPSHEATH_WIRE_H
 #define TESTS_QTEST_APPSHEATH_WIRE_H
@@ -10,6 +10,7 @@
 #include "appsheath/appsheath-lib.h"
 
 #define WIRE        "-netdev socket,id=n,fd=%d"
+#define LINE        "-chardev socket,id=n,fd=%d"
 #define WIRE_MAX    4096
 
 static int wire_end = -1, wire_far_end = -1;
@@ -73,6 +74,19 @@ static inline bool wire_echo(Sheath *s, unsigned len)
     }
     frame.len = cpu_to_be32(len);
     g_assert_cmpint(write(wire_end, &frame, size), ==, size);
+    return true;
+}
+
+/* Bytes came out of a serial line: send them back */
+static inline bool line_echo(Sheath *s, unsigned len)
+{
+    uint8_t bytes[WIRE_MAX];
+
+    g_assert_cmpuint(len, <=, WIRE_MAX);
+    if (!wire_take(s, bytes, len)) {
+        return false;
+    }
+    g_assert_cmpint(write(wire_end, bytes, len), ==, len);
     return true;
 }
 
