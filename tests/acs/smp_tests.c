@@ -295,8 +295,8 @@ static void live(void *arg)
         prepare(c);
         start(c, ACT_int3);
         want_event(c, 3, 0);
-        prepare(c);
         c->interrupts = true;
+        prepare(c);
         c->timer = 30 + 13 * i;
         start(c, ACT_loop);
         c->timer = 0;
