@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A running QEMU: its serial lines, its trace, its QMP, its pictures."""
-import json
 import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import threading
 import time
+
+from qmp import Qmp, QmpError
 
 SOCKET_PATH_MAX = 100           # of a Unix socket, as the kernel wants it
 
@@ -58,7 +58,7 @@ class Machine:
             '-trace', 'appsheath_*', '-D', shown(self.trace_path)]
         self.lines, self.errors = [], []
         self.change = threading.Condition()
-        self.qmp_file = None
+        self.connection = None
         self.log = open(os.path.join(out, f'{name}.serial'), 'w', encoding='utf-8')
         self.process = self.start()
         self.readers = [threading.Thread(target=r, daemon=True)
@@ -164,33 +164,19 @@ class Machine:
 
     def connect(self):
         def try_it():
-            s = socket.socket(socket.AF_UNIX)
             try:
-                s.connect(self.socket_path)
-                return s
+                return Qmp(self.socket_path, max(self.left(20), 1))
             except OSError:
-                s.close()
                 return None
-        s = self.wait_for('QMP', try_it)
-        s.settimeout(max(self.left(20), 1))
-        self.qmp_file = s.makefile('rw', encoding='utf-8')
-        self.qmp_file.readline()
-        self.qmp('qmp_capabilities')
+        self.connection = self.wait_for('QMP', try_it)
 
     def qmp(self, execute, **arguments):
-        if not self.qmp_file:
+        if not self.connection:
             self.connect()
         try:
-            self.qmp_file.write(json.dumps({'execute': execute, 'arguments': arguments}) + '\n')
-            self.qmp_file.flush()
-            while True:
-                answer = json.loads(self.qmp_file.readline() or '{"error": {"desc": "it ended"}}')
-                if 'return' in answer:
-                    return answer['return']
-                if 'error' in answer:
-                    raise Trouble(f'{execute}: {answer["error"]["desc"]}')
-        except (OSError, ValueError) as e:
-            raise Trouble(f'{execute}: QEMU does not answer: {e}') from e
+            return self.connection.ask(execute, **arguments)
+        except QmpError as e:
+            raise Trouble(str(e)) from e
 
     def lcd(self, what):
         return self.qmp('qom-get', path='kbd0', property=what)
