@@ -63,6 +63,7 @@ class Desk:
         self.names = [line.split(None, 2)[2] for line in listed.splitlines()]
         self.plugged = True
         self.command_path = os.path.join(args.out, 'command')
+        self.top_path = walkthrough.shown(os.path.join(args.out, 'top.qmp'))
         self.machine = Machine(self.command(), args.out, 'desk', time.monotonic() + YEARS)
         self.trace_at, self.requests = 0, []
         self.cpus = [c['qom-path'] for c in self.machine.qmp('query-cpus-fast')]
@@ -83,7 +84,8 @@ class Desk:
             self.args, 'desk', '-object', f'secret,id=vnc,file={secret}',
             '-device', f'appsheath-key,file={self.key},id=key0',
             '-chardev', f'socket,id=orders,path={self.command_path},server=on,wait=off',
-            '-serial', 'chardev:orders', *displays)
+            '-serial', 'chardev:orders', *displays,
+            '-qmp', f'unix:{self.top_path},server=on,wait=off')
 
     def connect(self):
         s = socket.socket(socket.AF_UNIX)
@@ -286,7 +288,8 @@ def serve(args):
     server.desk = Desk(args)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f'The desk is ready:\n\n  http://127.0.0.1:{server.server_address[1]}/'
-          f'?token={server.token}\n\nOpen that in a browser on this computer. Ctrl-C ends it.',
+          f'?token={server.token}\n\nOpen that in a browser on this computer. Ctrl-C ends it.\n'
+          f'In a terminal: scripts/appsheath-top {server.desk.top_path}',
           flush=True)
     try:
         server.desk.machine.process.wait()
