@@ -54,6 +54,23 @@ uint64_t *image_again(const struct ctx *c)
     return list;
 }
 
+void live_again(struct ctx *c)
+{
+    uint64_t bytes = *(uint64_t *)host(c->image + AS_IMG_IMAGE_BYTES);
+    struct as_request req = {
+        .op = AS_OP_CREATE, .psp = c->base, .list = (uint64_t)c->page, .count = c->pages,
+    };
+
+    for (unsigned i = 0; i < bytes / PAGE_SIZE; i++) {
+        memcpy(host(c->page[i]), host(c->image + i * PAGE_SIZE), PAGE_SIZE);
+    }
+    if (tdma_do(&req) != AS_OK) {
+        give_up("CREATE: %s", status_text(req.status));
+    }
+    c->alive = true;
+    ctx_map(c, true);
+}
+
 uint32_t alloc_page(const struct ctx *c, uint64_t va, uint64_t page)
 {
     static uint64_t list[1];

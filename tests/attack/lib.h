@@ -21,6 +21,8 @@ bool writes(uint64_t at, uint64_t v);
 bool program_reads(struct ctx *c, uint64_t va, uint64_t *got);
 /* A list of fresh pages with the same image */
 uint64_t *image_again(const struct ctx *c);
+/* A killed context once more, in the same pages */
+void live_again(struct ctx *c);
 uint32_t alloc_page(const struct ctx *c, uint64_t va, uint64_t page);
 /* That page for the program, which takes it and keeps ITS_OWN there */
 void give_page(struct ctx *c, uint64_t va, uint64_t page);

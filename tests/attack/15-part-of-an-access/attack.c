@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Attack: accesses of which a part lies in a protected page
+ * Row: 15
+ * Rule: A2, A3
+ * Guard: A2.cpu
+ * Record: A2
+ * Source: what Foreshadow (USENIX Security 2018) and CacheOut (S&P 2021) read, asked for by the architecture's own means
+ * Mechanism: loads and stores of 8, 16 and 32 bytes, FXSAVE, locked instructions, strings and gathers over the border between an
+ *   ordinary page and the program's.
+ * Seen: the access faults; no byte of the program's is loaded, and none changes, not even beside a byte that may.
+ * Limits: 64-byte vectors do not exist on this machine (X1).
+ */
+#include "lib.h"
+
+#define BORDER          (SCRATCH_VA + PAGE_SIZE)
+
+static uint8_t buffer[PAGE_SIZE] __attribute__((aligned(64)));
+
+/* The program's secret page lies behind an ordinary one full of MINE; the latter */
+static uint8_t *border(struct ctx *c)
+{
+    uint64_t page = my_page();
+
+    map_flush(SCRATCH_VA, page, PTE_P | PTE_W);
+    map_flush(BORDER, page_at(c, info(c, INFO_SECRET)), PTE_P | PTE_W);
+    memset(buffer, 0, sizeof(buffer));
+    return host(page);
+}
+
+/* Do eight bytes of the secret's stand in what was loaded? */
+static void look_for_secret(void)
+{
+    for (unsigned i = 0; i + 8 <= sizeof(buffer); i++) {
+        if (*(uint64_t *)(buffer + i) == SECRET_WORD) {
+            learnt("the program's word: 0x%lx", *(uint64_t *)(buffer + i));
+            return;
+        }
+    }
+}
+
+static void load(struct ctx *c, access *what, uint64_t at)
+{
+    border(c);
+    attempt(this_cpu(), what, at, (uint64_t)buffer);
+    look_for_secret();
+    unmap(BORDER);
+}
+
+static void store(struct ctx *c, access *what, uint64_t at)
+{
+    border(c);
+    memset(buffer, 0x5a, sizeof(buffer));
+    attempt(this_cpu(), what, at, (uint64_t)buffer);
+    unmap(BORDER);
+    if (peek(c, info(c, INFO_SECRET)) != SECRET_WORD) {
+        learnt("the program's word is another one");
+    }
+}
+
+/* Three bytes of the eight are the program's */
+static void load8(struct ctx *c)
+{
+    uint64_t got = 0;
+
+    border(c);
+    attempt(this_cpu(), do_load8, BORDER - 5, (uint64_t)&got);
+    unmap(BORDER);
+    if (got >> 40 == (SECRET_WORD & 0xffffff)) {
+        learnt("three bytes of the program: 0x%lx", got >> 40);
+    }
+}
+
+static void load16(struct ctx *c)
+{
+    load(c, do_load16, BORDER - 8);
+}
+
+static void load32(struct ctx *c)
+{
+    load(c, do_load32, BORDER - 24);
+}
+
+static void load_string(struct ctx *c)
+{
+    load(c, do_movs_from, BORDER - 24);
+}
+
+static void load_gather(struct ctx *c)
+{
+    load(c, do_gather, BORDER);
+}
+
+static void load_exchange(struct ctx *c)
+{
+    load(c, do_xchg, BORDER);
+}
+
+/* It fails, and so loads */
+static void load_compare(struct ctx *c)
+{
+    load(c, do_cmpxchg, BORDER);
+}
+
+static void store8(struct ctx *c)
+{
+    store(c, do_store8, BORDER - 5);
+}
+
+static void store16(struct ctx *c)
+{
+    store(c, do_store16, BORDER - 9);
+}
+
+static void store32(struct ctx *c)
+{
+    store(c, do_store32, BORDER - 24);
+}
+
+static void store_fxsave(struct ctx *c)
+{
+    store(c, do_fxsave, BORDER - 64);
+}
+
+static void store_string(struct ctx *c)
+{
+    store(c, do_movs_to, BORDER - 24);
+}
+
+static void store_fill(struct ctx *c)
+{
+    store(c, do_stos, BORDER - 8);
+}
+
+static void store_exchange(struct ctx *c)
+{
+    store(c, do_xchg, BORDER - 5);
+}
+
+static void store_add(struct ctx *c)
+{
+    store(c, do_add, BORDER);
+}
+
+const struct test ATTACK[] = {
+    { NAME "8-byte load", load8, LEVEL0 },
+    { NAME "16-byte load", load16, LEVEL0 },
+    { NAME "32-byte load", load32, LEVEL0 },
+    { NAME "REP MOVS from it", load_string, LEVEL0 },
+    { NAME "gather", load_gather, LEVEL0 },
+    { NAME "XCHG, what it loads", load_exchange, LEVEL0 },
+    { NAME "CMPXCHG, what it loads", load_compare, LEVEL0 },
+    { NAME "8-byte store", store8, LEVEL0 },
+    { NAME "16-byte store", store16, LEVEL0 },
+    { NAME "32-byte store", store32, LEVEL0 },
+    { NAME "FXSAVE", store_fxsave, LEVEL0 },
+    { NAME "REP MOVS to it", store_string, LEVEL0 },
+    { NAME "REP STOS", store_fill, LEVEL0 },
+    { NAME "XCHG", store_exchange, LEVEL0 },
+    { NAME "LOCK ADD", store_add, LEVEL0 },
+    { NULL, NULL, 0 },
+};
