@@ -34,6 +34,7 @@
 #define ABORTED UINT32_MAX
 
 #define LINE_PERIOD_MS 50
+#define KICK_MS 2
 
 typedef struct TdmaCondemned {
     AsContext *context;
@@ -195,6 +196,35 @@ static int zero_thread(void *opaque)
     return 0;
 }
 
+typedef struct Kicking {
+    QEMUTimer *timer;
+} Kicking;
+
+static void kick_vcpus(void *opaque)
+{
+    Kicking *k = opaque;
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        qemu_cpu_kick(cs);
+    }
+    timer_mod(k->timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + KICK_MS);
+}
+
+/*
+ * A vCPU that runs without an interrupt stays in one RCU critical section: who
+ * waits for it must kick it, or a loop with IF clear stops every request.
+ */
+static void coroutine_fn in_thread(ThreadPoolFunc *work, void *opaque)
+{
+    Kicking k;
+
+    k.timer = timer_new_ms(QEMU_CLOCK_REALTIME, kick_vcpus, &k);
+    timer_mod(k.timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + KICK_MS);
+    thread_pool_submit_co(work, opaque);
+    timer_free(k.timer);
+}
+
 static bool coroutine_fn zero_pages(AppSheathTdma *s, uint64_t *frames,
                                     uint64_t count, unsigned from)
 {
@@ -204,7 +234,7 @@ static bool coroutine_fn zero_pages(AppSheathTdma *s, uint64_t *frames,
     };
 
     if (count) {
-        thread_pool_submit_co(zero_thread, &z);
+        in_thread(zero_thread, &z);
     }
     return z.epoch == s->epoch;
 }
@@ -714,7 +744,7 @@ static uint32_t coroutine_fn make_context(Work *w)
     uint32_t status;
     bool open;
 
-    thread_pool_submit_co(rcu_thread, NULL);    /* L1: see zero_thread() */
+    in_thread(rcu_thread, NULL);    /* L1: see zero_thread() */
     if (aborted(w)) {
         return ABORTED;
     }
