@@ -237,6 +237,27 @@ static void sipi_alone(struct ctx *c)
     finish_here(c);
 }
 
+/* A program that nothing interrupts does not stop the controller: others are made and killed */
+static void others_meanwhile(struct ctx *c)
+{
+    uint64_t began;
+
+    begin_loop_there(c);
+    began = ticks;
+    for (unsigned i = 0; i < 3; i++) {
+        struct ctx *other = ctx_new(c->level, 32 * MIB, c->open);
+
+        prepare(other);
+        start(other, ACT_nothing);
+        want_unharmed(other);
+        ctx_free(other);
+    }
+    want("A7: three contexts came and went within a second", ticks - began < TIMER_HZ, true);
+    want("still there", running_on(c), 1);
+    interrupt_there(c);
+    finish_here(c);
+}
+
 /* ---- four vCPUs ---- */
 
 #define HOPS            200
@@ -449,6 +470,7 @@ const struct test smp_tests[] = {
     { "A7,A3/tlb-primed-elsewhere", primed_there, LEVEL0 | SMP },
     { "A7,P2/stale-slb", stale_slb, BOTH | SMP | ALIKE },
     { "X2,X1/init-and-sipi", init_sipi, BOTH | SMP | ALIKE },
+    { "A7,X5/others-meanwhile", others_meanwhile, BOTH | SMP | ALIKE },
     { "X2,E4/sipi-alone", sipi_alone, BOTH | SMP | ALIKE },
     { "E4,A7/over-four-vcpus", over_four, BOTH | FOUR | ALIKE },
     { "W2,X1,E4/four-at-once", four_at_once, BOTH | FOUR | ALIKE },
