@@ -29,7 +29,7 @@ help:
 	@echo '  make desk              the machine in a browser: screen, keyboard with LCD, key (PORT=8080)'
 	@echo '  make check             all tests; check-base, check-unit, check-qtest, check-tools,'
 	@echo '                         check-acs (T=NAME), check-attack (T=NAME) and check-functional run'
-	@echo '                         some of them'
+	@echo '                         some of them; check-coverage: has each rule a test?'
 	@echo '  make attack            all attacks (T=NAME: some) as a table: contained on the real machine,'
 	@echo '                         and what they do when their guard is off'
 	@echo '  make check-fuzz        the fuzz targets for 30 s each; make fuzz T=NAME: one of them, for ever'
