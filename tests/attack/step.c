@@ -41,7 +41,7 @@ static bool is_canary(const struct state *o, uint64_t w)
     return false;
 }
 
-static bool any_canary(const struct state *o, const void *at, unsigned bytes, uint64_t *got)
+bool any_canary(const struct state *o, const void *at, unsigned bytes, uint64_t *got)
 {
     const uint64_t *w = at;
 

@@ -14,6 +14,9 @@ typedef bool after_step(struct ctx *c, unsigned steps);
  */
 const char *canary_outside(const struct ctx *c, unsigned depth, uint64_t *got);
 
+/** any_canary - the same for some memory */
+bool any_canary(const struct state *orders, const void *at, unsigned bytes, uint64_t *got);
+
 /**
  * step_all - START, and an interrupt by the local APIC timer after each single instruction
  * @c: also in a VM
