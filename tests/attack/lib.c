@@ -87,6 +87,20 @@ void give_page(struct ctx *c, uint64_t va, uint64_t page)
     poke(c, va, ITS_OWN);
 }
 
+void map_aliases(uint64_t page)
+{
+    for (unsigned i = 0; i < ALIASES; i++) {
+        map_flush(ALIAS(i), page, PTE_P | PTE_W);
+    }
+}
+
+void unmap_aliases(void)
+{
+    for (unsigned i = 0; i < ALIASES; i++) {
+        unmap(ALIAS(i));
+    }
+}
+
 void wait_for(volatile bool *flag)
 {
     uint64_t deadline = ticks + PATIENCE;

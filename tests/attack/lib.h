@@ -10,6 +10,8 @@
 #define ITS_OWN         0x5ec2e7f207e7e4e5      /* what a program keeps secret */
 #define OTHER_BASE      (2 * MIB)
 #define PRIMED_VA       (SCRATCH_VA + 0xe5000)  /* nobody else needs its place in QEMU's TLB */
+#define ALIASES         64                      /* so many places there are at least */
+#define ALIAS(i)        (SCRATCH_VA + (i) * PAGE_SIZE)
 
 /* The physical page that a context has at an address */
 uint64_t page_at(const struct ctx *c, uint64_t va);
@@ -26,6 +28,9 @@ void live_again(struct ctx *c);
 uint32_t alloc_page(const struct ctx *c, uint64_t va, uint64_t page);
 /* That page for the program, which takes it and keeps ITS_OWN there */
 void give_page(struct ctx *c, uint64_t va, uint64_t page);
+/* The page at each ALIAS(), or nothing */
+void map_aliases(uint64_t page);
+void unmap_aliases(void);
 /* Wait a while for *flag, or for the end of the second vCPU's job */
 void wait_for(volatile bool *flag);
 /* A VM's memory is the machine's, but for this */

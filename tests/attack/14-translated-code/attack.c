@@ -9,7 +9,7 @@
  * Mechanism: the 'visor runs code in its own page and gives the page to a program, which writes other words there; the 'visor
  *   jumps to the same address again.
  * Seen: the fetch faults; neither the old code runs, nor the program's words.
- * Limits: the vCPU that asks. The program is at level 3: QEMU flushes the TLB of the level that enters.
+ * Limits: the vCPU that asks. The program is at level 3, as an ENTER flushes much of the TLB of its own level in QEMU.
  */
 #include "lib.h"
 
@@ -23,28 +23,35 @@ static void poke_code(struct ctx *c, uint64_t va)
     }
 }
 
-static bool runs(void)
+static bool runs(uint64_t at)
 {
-    return attempt(this_cpu(), do_jump, PRIMED_VA, 0) && seen()->vector == VEC_LANDING &&
+    return attempt(this_cpu(), do_jump, at, 0) && seen()->vector == VEC_LANDING &&
            seen()->st.gpr[RAX] == STRANGER_WORD;
 }
 
+/* At many addresses, as QEMU keeps a TLB entry only until another needs its place */
 static void run_again(struct ctx *c)
 {
     uint64_t page = page_alloc();
+    bool ran = false;
 
-    peek(c, c->base);
+    peek(c, c->base);                   /* the first stay flushes QEMU's TLB */
     memcpy(host(page), stranger, stranger_end - stranger);
-    map_flush(PRIMED_VA, page, PTE_P | PTE_W);
-    if (!runs()) {
-        give_up("the code does not run before");
+    map_aliases(page);
+    for (unsigned i = 0; i < ALIASES; i++) {
+        if (!runs(ALIAS(i))) {
+            give_up("the code does not run before");
+        }
     }
     give_page(c, NOBODY_VA(c), page);
     poke_code(c, NOBODY_VA(c));
-    if (runs()) {
+    for (unsigned i = 0; i < ALIASES && !ran; i++) {
+        ran = runs(ALIAS(i));
+    }
+    unmap_aliases();
+    if (ran) {
         learnt("the program's words are code that returns 0x%x", STRANGER_WORD);
     }
-    unmap(PRIMED_VA);
 }
 
 const struct test ATTACK[] = {
