@@ -376,11 +376,12 @@ static unsigned fuzz_for(Fuzz *f, double seconds)
     return n;
 }
 
-/* What AddressSanitizer keeps of freed memory is no leak */
-static void small_quarantine(void)
+/* AddressSanitizer: what it keeps of freed memory is no leak, all else is */
+static void look_for_leaks(void)
 {
     g_autofree char *options = g_strdup_printf(
-        "%s:quarantine_size_mb=8", g_getenv("ASAN_OPTIONS") ?: "");
+        "%s:quarantine_size_mb=8:detect_leaks=1",
+        g_getenv("ASAN_OPTIONS") ?: "");
 
     g_setenv("ASAN_OPTIONS", options, true);
 }
@@ -402,7 +403,7 @@ static void test_fuzz(void)
 
     g_test_message("FUZZ_SEED=%" PRIu64, seed);
     alarm((unsigned)(seconds + PATIENCE_S * slowness()) + 20);  /* a hang */
-    small_quarantine();
+    look_for_leaks();
     f.s = sheath_start("");
     start_over(&f);
     n = fuzz_for(&f, seconds / 4);
