@@ -421,11 +421,12 @@ void slb_kill(AppSheathSlb *s)
 {
     AsContext *c = s->context;
 
-    slb_throw_out(s->cs, c);
-    s->thrown = false;      /* by itself: RIP is right already */
+    /* First, or another vCPU enters what is thrown out here and is to be freed */
     WITH_QEMU_LOCK_GUARD(&s->arbiter->lock) {
         as_hide(s->arbiter->core, c);
     }
+    slb_throw_out(s->cs, c);
+    s->thrown = false;      /* by itself: RIP is right already */
     s->arbiter->events->condemned(s->arbiter->events_opaque, c);
 }
 
