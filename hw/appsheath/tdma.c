@@ -537,6 +537,10 @@ void tdma_kill_all(AppSheathTdma *s)
 static void step_add_pages(Work *w)
 {
     QEMU_LOCK_GUARD(&w->s->arbiter->lock);
+    if (w->req.op == AS_OP_ALLOC && !w->context->alive) {
+        w->status = AS_E_CONTEXT;   /* hardware has killed it since (X4, E8) */
+        return;
+    }
     w->status = as_add_pages(core(w->s), w->context,
                              w->req.op == AS_OP_CREATE ? w->req.psp
                                                        : w->req.va,
