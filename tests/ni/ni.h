@@ -27,10 +27,11 @@
 #define NI_INFO_STACKS  3               /* a page with the stacks */
 
 /* The secret: struct state for each depth (ST_MARK: PKRU), a table, a list of pages */
-#define NI_TABLE        0x1400          /* 256 quads, looked up by secret index */
+#define NI_TABLE        0x1400          /* looked up by secret index */
+#define NI_TABLE_QUADS  32
 #define NI_LIST         0x1c00          /* 128 quads, each a physical page or not */
 #define NI_SECRET_BYTES 0x2000
-#define NI_LIST_PAGE    0x200000        /* what a quad there is, or that plus one */
+#define NI_LIST_PAGE    0x2000000        /* what a quad there is, or that plus one */
 
 #ifndef __ASSEMBLER__
 #define NI_ACT(name) NI_##name,

@@ -76,6 +76,7 @@ extern uint64_t show_seed, show_step;   /* the step to tell all of */
 void see_begin(uint64_t seed, uint64_t step);
 void see(unsigned kind, const char *name, uint64_t value);
 void see_bytes(unsigned kind, const char *name, const void *at, uint64_t bytes);
+void see_page(const char *name, uint64_t page);
 void see_stay(const struct ctx *c, bool timed);
 void see_machine(void);                 /* log, notes, controller, some memory */
 void see_pci(void);

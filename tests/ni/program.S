@@ -263,6 +263,7 @@ act_work:
         xchg    %rdi, work + 16(%rip)
         /* a lookup in its table */
         movzbl  %al, %ebx
+        and     $NI_TABLE_QUADS - 1, %ebx
         lea     secret + NI_TABLE(%rip), %r9
         mov     (%r9,%rbx,8), %rbx
         xor     %rbx, %r9

@@ -25,11 +25,12 @@ LEVELS = (0, 3)
 PAGE = 4096
 STEPS = 24
 SEEDS = 200
+NO_STEP = 1 << 32
 BLOCK = 25                      # seeds in one result
 
 # ni.h, acs.h
 NI_INFO, INFO_SECRET = 0x1010, 1
-TABLE, LIST, SECRET_BYTES, LIST_PAGE = 0x1400, 0x1c00, 0x2000, 0x200000
+TABLE, LIST, SECRET_BYTES, LIST_PAGE = 0x1400, 0x1c00, 0x2000, 0x2000000
 ST_RFLAGS, ST_FS, ST_GS, ST_PKRU, ST_FX, ST_YMM, ST_SIZE = 0x88, 0x90, 0x98, 0xa0, 0xc0, 0x2c0, 0x4c0
 FRAMES = 4
 FLAGS = 0x240cd5                # ID AC OF DF SF ZF AF PF CF
@@ -182,7 +183,7 @@ class Machine:
 class Pair:
     """Two machines, and where they differ"""
 
-    def __init__(self, args, works, guard='', first=0, seeds=0, show=(0, 0)):
+    def __init__(self, args, works, guard='', first=0, seeds=0, show=(0, NO_STEP)):
         config = ' '.join(str(n) for n in (first, seeds, args.steps, *show))
         self.machines = [Machine(args, work, guard, config) for work in works]
 

@@ -49,6 +49,18 @@ void see_bytes(unsigned kind, const char *name, const void *at, uint64_t bytes)
     hash[kind] = h;
 }
 
+/* A page that should not be protected any more */
+void see_page(const char *name, uint64_t page)
+{
+    uint64_t first;
+    bool faults = attempt(this_cpu(), do_load8, page, (uint64_t)&first);
+
+    see(SEE_memory, "faults", faults);
+    if (!faults) {
+        see_bytes(SEE_memory, name, host(page), PAGE_SIZE);
+    }
+}
+
 /* ---- registers ---- */
 
 static void see_state(const struct seen *s)
@@ -158,7 +170,7 @@ static void see_notes(void)
         see(SEE_log, "note page", page);
         if (reg(AS_REG_NOTE_WHAT) == AS_NOTE_RELEASED && p) {
             p->owned = false;
-            see_bytes(SEE_memory, "released page", host(page), PAGE_SIZE);
+            see_page("released page", page);
         }
         reg_set(AS_REG_NOTE_POP, 1);
     }
@@ -199,7 +211,7 @@ static void see_range(uint64_t from, uint64_t to)
 {
     for (; from < to; from += PAGE_SIZE) {
         if (readable(from)) {
-            see_bytes(SEE_memory, "memory", host(from), PAGE_SIZE);
+            see_page("memory", from);
         }
     }
 }

@@ -10,6 +10,8 @@
 #define WALK_VA         0x330000000000ul
 #define FOR_EVER        (1ul << 40)
 #define TIME_TO_ENTER   30000
+#define WATCHDOG        60000           /* of the HPET: whatever runs then, it ends */
+#define IST_PAGES       4
 #define RCBA            0xf0            /* of the chipset: where its registers are */
 #define RCRB_BYTES      0x4000
 #define VMEXIT_CPUID    0x072
@@ -30,8 +32,31 @@ static uint64_t spy_page;               /* ordinary, wherever something may show
 static uint64_t *list;
 static struct space nested;
 static struct area *areas;
+static bool struck;                     /* something comes at the next stay, as asked for */
 
 /* ---- the suite ---- */
+
+/*
+ * Exceptions and the landing get a stack of their own: where a guard is off, RSP
+ * may be the program's.  Interrupts do not, or an NMI in between would hurt.
+ */
+static void separate_stack(void)
+{
+    static const uint8_t vectors[] = { 0, 1, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 16, 17, 19,
+                                       VEC_LANDING, VEC_INT };
+    struct __attribute__((packed)) {
+        uint16_t limit;
+        uint64_t base;
+    } idtr;
+
+    asm volatile("sidt %0" : "=m"(idtr));
+    for (unsigned i = 0; i < COUNT(vectors); i++) {
+        ((uint8_t *)host(idtr.base))[16 * vectors[i] + 4] = 1;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        cpus[i].tss.ist[0] = pages_alloc(IST_PAGES, PAGE_SIZE) + IST_PAGES * PAGE_SIZE;
+    }
+}
 
 static const struct test tests[] = { { "NI", ni, LEVEL0 | BARE }, { 0 } };
 const struct test *const suite_tables[] = { tests, NULL };
@@ -90,6 +115,11 @@ uint64_t pool_take(void)
     give_up("no page is left");
 }
 
+static void clear_page(uint64_t page)
+{
+    memset(host(page), 0, PAGE_SIZE);
+}
+
 static void own(const uint64_t *pages, unsigned count, bool owned)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -97,6 +127,7 @@ static void own(const uint64_t *pages, unsigned count, bool owned)
 
         if (p) {
             p->owned = owned;
+            p->taken |= owned;
         }
     }
 }
@@ -255,7 +286,7 @@ static void buried(struct program *p)
     p->live = false;
     forget_pages(p);
     for (unsigned i = 0; i < p->c.pages; i++) {
-        see_bytes(SEE_memory, "page of the killed", host(p->pages[i]), PAGE_SIZE);
+        see_page("page of the killed", p->pages[i]);
     }
 }
 
@@ -373,11 +404,15 @@ static uint32_t some_time(void)
     return one_in(2) ? 600 + chance(12000) : 400000;
 }
 
-static void stay_and_see(struct program *p, bool timed)
+static void stay_and_see(struct program *p)
 {
+    if (!p->c.vm && !struck) {
+        strike(MODE_NMI, WATCHDOG);
+    }
+    struck = false;
     clock_begin();
     stay_once(&p->c, some_time());
-    see_stay(&p->c, timed);
+    see_stay(&p->c, true);
     timer_once(0);
     strike_none();
     asm volatile("sti; nop; nop; cli");
@@ -386,7 +421,7 @@ static void stay_and_see(struct program *p, bool timed)
 static void start_with(struct program *p, unsigned action, uint64_t arg)
 {
     prepare_any(p, action, arg, p->c.base + AS_TEXT_OFF);
-    stay_and_see(p, true);
+    stay_and_see(p);
 }
 
 static const char *const action_names[] = {
@@ -398,14 +433,16 @@ static const char *const action_names[] = {
 
 static const char *step_start(struct program *p)
 {
+    static const uint8_t accesses[] = { NI_read, NI_write, NI_fill, NI_port };
     unsigned action;
 
     p->c.interrupts = !one_in(4);
     do {
-        action = one_in(3) ? NI_work : chance(NI_COUNT);
+        action = one_in(3) ? NI_work : one_in(2) ? accesses[chance(COUNT(accesses))]
+                                                 : chance(NI_COUNT);
     } while (!can(p, action));
     prepare_any(p, action, argument(p, action), some_start(p));
-    stay_and_see(p, true);
+    stay_and_see(p);
     return action_names[action];
 }
 
@@ -414,8 +451,11 @@ static const char *step_resume(struct program *p)
     unsigned depth = p->c.depth && !one_in(8) ? p->c.depth - 1 : chance(AS_FRAMES);
 
     p->c.interrupts = !one_in(4);
+    if (one_in(4)) {
+        start_with(p, NI_forge, 0);
+    }
     prepare_any(p, NI_work, 1 + chance(40), p->c.base + AS_RESUME_OFF + AS_RESUME_STEP * depth);
-    stay_and_see(p, true);
+    stay_and_see(p);
     return "resume";
 }
 
@@ -426,6 +466,7 @@ static const char *step_strike(struct program *p)
 
     p->c.interrupts = !one_in(4);
     strike(smi ? MODE_SMI : MODE_NMI, 30 + chance(600));
+    struck = true;
     if (p->c.depth && one_in(2)) {
         step_resume(p);
     } else {
@@ -465,7 +506,7 @@ static const char *step_page(struct program *p)
         see_machine();
         start_with(p, NI_fill, va);
         if (!pool_of(page)->owned) {
-            see_bytes(SEE_memory, "given back", host(page), PAGE_SIZE);
+            see_page("given back", page);
         }
     }
     return "page";
@@ -514,7 +555,7 @@ static const char *step_dma(struct program *p)
     } else {
         dma_from(page + (one_in(2) ? 0 : 2048), 2048);
         dma_to(spy_page, 4096);
-        see_bytes(SEE_memory, "read by DMA", host(spy_page), PAGE_SIZE);
+        see_page("read by DMA", spy_page);
     }
     return "dma";
 }
@@ -533,7 +574,8 @@ static const char *step_request(struct program *p)
     };
 
     for (unsigned i = 0; i < 4; i++) {
-        list[i] = one_in(2) ? some_owned() : one_in(4) ? chance(1ul << 40) : spy_page;
+        list[i] = one_in(2) ? some_owned() : one_in(4) ? chance(1ul << 40)
+                              : pool_base + chance(POOL_PAGES) * PAGE_SIZE;
     }
     if (req.op == AS_OP_CREATE) {
         req.psp = some_va(p);
@@ -546,7 +588,8 @@ static const char *step_request(struct program *p)
     if (one_in(3)) {            /* the secret as a list of pages (D4) */
         req.op = AS_OP_ALLOC;
         req.va = extra_va(p, 0) + 32 * PAGE_SIZE;
-        req.list = page_at(p, image_va(p, NI_INFO_SECRET) + NI_LIST) + NI_LIST % PAGE_SIZE;
+        req.list = page_at(p, image_va(p, NI_INFO_SECRET) + NI_LIST) + NI_LIST % PAGE_SIZE +
+                   8 * chance(100);
         req.count = 16;
     } else if (req.op == AS_OP_QUERY) {
         req.va = req.count = req.direction = 0;
@@ -573,7 +616,7 @@ static const char *step_request(struct program *p)
     if (req.op == AS_OP_DESTROY && req.status == AS_OK) {
         buried(p);
     }
-    see_bytes(SEE_memory, "answer", host(spy_page), PAGE_SIZE);
+    see_page("answer", spy_page);
     memset(host(spy_page), 0, PAGE_SIZE);
     return "request";
 }
@@ -590,7 +633,7 @@ static const char *step_remap(struct program *p)
         flush_tlb();
     }
     start_with(p, NI_work, 1 + chance(20));
-    see_bytes(SEE_memory, "page at its address", host(spy_page), PAGE_SIZE);
+    see_page("page at its address", spy_page);
     memset(host(spy_page), 0, PAGE_SIZE);
     if (!one_in(4)) {
         map_program(p);
@@ -642,7 +685,7 @@ static const char *step_debug(struct program *p)
     visor_break = one_in(2) ? p->c.base + AS_TEXT_OFF + chance(p->info[NI_INFO_TEXT] - AS_TEXT_OFF)
                             : 0;
     visor_watch = one_in(3) ? 0 : one_in(2) ? image_va(p, NI_INFO_WORK) + 4 * chance(10)
-                            : image_va(p, NI_INFO_SECRET) + NI_TABLE + 8 * chance(256);
+                            : image_va(p, NI_INFO_SECRET) + NI_TABLE + 8 * chance(NI_TABLE_QUADS);
     visor_ts = !p->c.vm && one_in(4);     /* svm_run() would trap itself */
     p->c.interrupts = true;
     start_with(p, NI_work, 1 + chance(64));
@@ -725,7 +768,7 @@ static const char *step_spy(struct program *p)
     a->orders.rflags = 2;
     spy->c.way = WAY_IRET;
     prepare_start(&spy->c, one_in(2) ? ACT_read : ACT_movs, spy->c.base + AS_TEXT_OFF);
-    stay_and_see(spy, true);
+    stay_and_see(spy);
     see_bytes(SEE_memory, "what the spy has", a, sizeof(*a));
     return "spy";
 }
@@ -873,8 +916,8 @@ static void seed_finish(void)
     }
     memset(pool, 0, sizeof(pool));
     for (unsigned i = 0; i < POOL_PAGES; i++) {
-        see_bytes(SEE_memory, "page of the pool", host(pool_base + i * PAGE_SIZE), PAGE_SIZE);
-        memset(host(pool_base + i * PAGE_SIZE), 0, PAGE_SIZE);
+        see_page("page of the pool", pool_base + i * PAGE_SIZE);
+        attempt(this_cpu(), (access *)clear_page, pool_base + i * PAGE_SIZE, 0);
     }
     see_pci();
 }
@@ -961,6 +1004,7 @@ static void ni(struct ctx *nothing)
     spy_page = page_alloc();
     list = host(page_alloc());
     nested_init();
+    separate_stack();
     ticks = 0;
     memset((void *)irqs, 0, sizeof(irqs));
     for (uint64_t seed = from; !count || seed < from + count; seed++) {
