@@ -31,6 +31,10 @@ void give_page(struct ctx *c, uint64_t va, uint64_t page);
 /* The page at each ALIAS(), or nothing */
 void map_aliases(uint64_t page);
 void unmap_aliases(void);
+/* For attempt(): one instruction, or a few; RDI and RSI as it says */
+#define ACCESS(name, instructions) \
+    access name; \
+    asm(".text\n" #name ": " instructions "; ret\n")
 /* Wait a while for *flag, or for the end of the second vCPU's job */
 void wait_for(volatile bool *flag);
 /* A VM's memory is the machine's, but for this */
