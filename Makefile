@@ -9,7 +9,7 @@ INSTALL ?= install
 # What make rebuilds the emulator for is ninja's business; here only what it is grafted from
 GRAFTED := upstream/inserts tests/qtest $(wildcard upstream/inserts/* tests/qtest/*) scripts/graft.py
 NINJA := scripts/ninja.sh
-qtest_targets = $(patsubst %.c,%,$(wildcard tests/qtest/*-test.c))
+qtest_targets = $(patsubst %.c,%,$(wildcard tests/qtest/*-test.c)) tests/qtest/appsheath/appsheath-attack
 guest_dirs := $(patsubst %/Makefile,%,$(wildcard guest/Makefile))
 tool_dirs := $(patsubst %/Makefile,%,$(wildcard tools/Makefile))
 QEMU := build/bin/qemu-system-x86_64

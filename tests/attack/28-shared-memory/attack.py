@@ -9,8 +9,8 @@ Record: none: the machine does not start, and says why
 Source: vhost-user and other back ends that map a guest's memory; no arbiter judges what they do there
 Mechanism: RAM is a file that is shared; while a program runs, another process looks in it for a PSP, which hardware has filled in.
 Seen: the emulator refuses to start.
-Limits: whoever may read the emulator's own memory is out of scope.  vhost and vfio devices are refused by name whatever the
-  guard says (appsheath-test).
+Limits: whoever may read the emulator's own memory is out of scope.  vhost and vfio devices, of which this build has none, are
+  refused by name whatever the guard says.
 """
 import importlib.util
 import mmap
