@@ -20,6 +20,8 @@
 #define EDU_BUFFER      0x40000
 #define EDU_START       1
 #define EDU_TO_MEMORY   2
+#define SEALED_OFFSET   0x4000
+#define SEALED_BYTES    0x8000
 #define FW_CFG_DMA      0x514
 #define FW_CFG_ERROR    1
 #define FW_CFG_READ_SIGNATURE 0x0a      /* select item 0 and read it */
@@ -437,6 +439,37 @@ void attack_keys_end(void)
     report(!seen && notices, "sniff the keys at the PS/2 controller while they are typed",
            "%lu bytes (%lu before), while hardware gave notice %lu times of keys", seen,
            keys_before, notices);
+}
+
+/* ---- a sealed page of an earlier day: what the OS itself must find out ---- */
+
+/* What it has sealed so far, as this OS lays it out in the memory that it shares */
+static uint8_t *sealed_pages(void)
+{
+    return host(vm.ordinary + vm.info->shared + SEALED_OFFSET);
+}
+
+/* It is asked for its page, gets it, is asked once more, and then finds what was sealed first */
+void attack_stale(uint64_t va)
+{
+    static uint8_t first[SEALED_BYTES];
+    static unsigned requests_done;
+    bool same;
+
+    switch (requests_done++) {
+    case 0:
+        memcpy(first, sealed_pages(), sizeof(first));
+        vm_give_back(va, "did not ask for");
+        break;
+    case 1:
+        vm_start(vm.info->release_entry, va);
+        break;
+    case 2:
+        same = !memcmp(first, sealed_pages(), sizeof(first));
+        say_attack("the page was sealed twice, into %s", same ? "the same bytes" : "other bytes");
+        memcpy(sealed_pages(), first, sizeof(first));
+        break;
+    }
 }
 
 /* ---- all of it ---- */

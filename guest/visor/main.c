@@ -34,7 +34,8 @@ static bool *option(const char *at)
     } words[] = {
         { "open", &options.open }, { "attack", &options.attack },
         { "kill", &options.kill }, { "exit", &options.exit },
-        { "wait", &options.wait }, { "desk", &options.desk }, { "selftest", &options.selftest },
+        { "wait", &options.wait }, { "desk", &options.desk }, { "stale", &options.stale },
+        { "selftest", &options.selftest },
     };
 
     for (unsigned i = 0; i < COUNT(words); i++) {

@@ -98,6 +98,7 @@ struct options {
     bool exit;          /* leave QEMU by isa-debug-exit at the end */
     bool wait;          /* no key: wait for one */
     bool desk;          /* take commands; an open context if there is no trusted one */
+    bool stale;         /* give an old sealed page back */
     bool selftest;      /* only try VMRUN on a guest in ordinary memory */
 };
 extern struct options options;
@@ -366,6 +367,8 @@ void vm_step(void);             /* one VMRUN and what its exit asks for */
 bool vm_at_resume_point(void);
 bool vm_start(uint64_t rip, uint64_t rdi);      /* false: too deep */
 uint64_t vm_page_of(uint64_t va);               /* physical page, 0: none */
+/* A page that the OS had released, and now "touched" or whatever it did */
+void vm_give_back(uint64_t va, const char *what);
 void vm_destroy(void);
 
 /* ---- keys.c ---- */
@@ -381,6 +384,7 @@ void attack_keys_begin(void);
 void attack_keys_end(void);
 void attack_stopped(void);      /* the OS has called out */
 void attack_preempted(void);    /* the OS was preempted: its frame is on the PSP */
+void attack_stale(uint64_t va); /* the OS has released this page, or has it back */
 void attack_verdict(void);
 void show_open_memory(void);
 

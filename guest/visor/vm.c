@@ -348,7 +348,12 @@ static void hc_wait(void)
 
 static void hc_done(void)
 {
+    uint64_t va = vm.regs.rdi;
+
     go_back("that it is done");
+    if (options.stale) {
+        attack_stale(va);
+    }
 }
 
 static void hc_refused(void)
@@ -450,6 +455,19 @@ static void read_notes(void)
     }
 }
 
+void vm_give_back(uint64_t va, const char *what)
+{
+    uint32_t status;
+
+    read_notes();
+    status = alloc(va, 1);
+    say("the OS %s the page at 0x%lx that it had released: a new page: %s", what, va,
+        status_text(status));
+    if (status != AS_OK || !vm_start(vm.info->return_entry, va)) {
+        fail("cannot give the OS its page back");
+    }
+}
+
 /* F1: the OS touched a window page that is not there */
 static void page_fault(void)
 {
@@ -461,12 +479,7 @@ static void page_fault(void)
         fail("the OS faulted: address 0x%lx, error code 0x%lx, RIP 0x%lx",
              vm.vmcb->exit_info_2, vm.vmcb->exit_info_1, vm.vmcb->rip);
     }
-    uint32_t status = alloc(va, 1);
-    say("the OS touched the page at 0x%lx that it had released: a new page: %s", va,
-        status_text(status));
-    if (status != AS_OK || !vm_start(vm.info->return_entry, va)) {
-        fail("cannot give the OS its page back");
-    }
+    vm_give_back(va, "touched");
 }
 
 /* X1: what is in the registers when the OS was inside its context */

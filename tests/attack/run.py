@@ -40,6 +40,9 @@ RECORDED = re.compile(r'denied: (\w\d+) ')
 STATUS_OK = 33                  # isa-debug-exit's for END_OK
 LIMIT = 60                      # seconds for one run of one attack
 GUARD = re.compile(r'X\(\w+, "([\w.]+)", "(.+)"\)')
+PROGRAM_GUARDS = {              # not the machine's: attack.py has a program without
+    'program.version': 'a sealed page opens only if it is the one sealed last',
+}
 PROPERTIES = 'x-unsafe=on,x-weaken='
 
 
@@ -74,9 +77,9 @@ def header(path):
 
 
 def guards():
-    """Those of the machine: name -> what it guards"""
+    """Name -> what it guards"""
     with open(f'{TOP}/core/guard.h', encoding='utf-8') as f:
-        return dict(GUARD.findall(f.read()))
+        return dict(GUARD.findall(f.read()), **PROGRAM_GUARDS)
 
 
 class Attack:
@@ -119,11 +122,13 @@ class Attack:
 
     def run(self, weak, key):
         """What became of it on one machine"""
-        machine = f',{PROPERTIES}{self.guard}' if weak else ''
+        on_machine = weak and self.guard not in PROGRAM_GUARDS
+        machine = f',{PROPERTIES}{self.guard}' if on_machine else ''
         slow = float(os.environ.get('APPSHEATH_SLOW', '1'))
         with tempfile.TemporaryDirectory(prefix='appsheath-attack.') as work:
             trace = os.path.join(work, 'trace')
             env = dict(os.environ, APPSHEATH_MACHINE=machine, APPSHEATH_QEMU=QEMU,
+                       APPSHEATH_WEAK=self.guard if weak else '',
                        APPSHEATH_KEY_TOOL=KEY_TOOL, APPSHEATH_WORK=work,
                        APPSHEATH_TRACE=trace, QTEST_QEMU_BINARY=QEMU)
             qmp = os.path.join(work, 'qmp')
