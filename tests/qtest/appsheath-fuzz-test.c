@@ -7,7 +7,7 @@
 #include "appsheath/appsheath-lib.h"
 
 #define PORT_PAGE   0xfed50000ull       /* W6: what lies behind the port */
-#define GROWTH_KIB  (16 * 1024)         /* that is not a leak yet */
+#define GROWTH_KIB  (8 * 1024)          /* that is not a leak yet */
 
 /**
  * struct Fuzz - one run

@@ -605,7 +605,7 @@ static int64_t time_some(Sheath *s)
 {
     int64_t best = INT64_MAX;
 
-    for (unsigned i = 0; i < 40; i++) {
+    for (unsigned i = 0; i < 100; i++) {
         int64_t start = g_get_monotonic_time();
 
         do_some(s, AS_OP_CREATE);
@@ -628,7 +628,7 @@ static void test_order_full(void)
     crowded = time_some(s);
     g_test_message("%" PRId64 " us alone, %" PRId64 " us in a crowd", alone,
                    crowded);
-    g_assert_cmpint(crowded, <, 4 * alone);
+    g_assert_cmpint(2 * crowded, <, 5 * alone);
     make_crowd(s, MOST - AS_QUEUE_MAX, MOST);
     g_assert_cmpuint(summary(s).max_contexts, ==, MOST);
     g_assert_cmpuint(summary(s).contexts, ==, MOST);
