@@ -11,6 +11,7 @@
 #define FOR_EVER        (1ul << 40)
 #define TIME_TO_ENTER   30000
 #define WATCHDOG        60000           /* of the HPET: whatever runs then, it ends */
+#define TIME_TO_GO      60              /* what comes earlier than that would find no stay */
 #define IST_PAGES       4
 #define RCBA            0xf0            /* of the chipset: where its registers are */
 #define RCRB_BYTES      0x4000
@@ -32,7 +33,7 @@ static uint64_t spy_page;               /* ordinary, wherever something may show
 static uint64_t *list;
 static struct space nested;
 static struct area *areas;
-static bool struck;                     /* something comes at the next stay, as asked for */
+static unsigned struck;                 /* what comes in the next stay; else there is a watchdog */
 
 /* ---- the suite ---- */
 
@@ -406,10 +407,10 @@ static uint32_t some_time(void)
 
 static void stay_and_see(struct program *p)
 {
-    if (!p->c.vm && !struck) {
-        strike(MODE_NMI, WATCHDOG);
+    if (struck || !p->c.vm) {
+        strike(struck == MODE_SMI ? MODE_SMI : MODE_NMI, struck ? TIME_TO_GO + chance(600) : WATCHDOG);
     }
-    struck = false;
+    struck = 0;
     clock_begin();
     stay_once(&p->c, some_time());
     see_stay(&p->c, true);
@@ -465,8 +466,7 @@ static const char *step_strike(struct program *p)
     bool smi = !p->c.vm && one_in(3);   /* QEMU's SMM forgets that it came from a guest */
 
     p->c.interrupts = !one_in(4);
-    strike(smi ? MODE_SMI : MODE_NMI, 30 + chance(600));
-    struck = true;
+    struck = smi ? MODE_SMI : MODE_NMI;
     if (p->c.depth && one_in(2)) {
         step_resume(p);
     } else {
