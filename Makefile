@@ -16,7 +16,7 @@ QEMU := build/bin/qemu-system-x86_64
 DEMO = $(PYTHON) demo/walkthrough.py
 
 .PHONY: all help build emulator tools guest demo demo-vnc desk check check-unit check-qtest check-tools check-functional check-coverage \
-	check-acs check-attack attack check-base check-asan check-fuzz check-model fuzz bench docs install upstream-check clean distclean
+	check-acs check-attack attack check-ni fuzz-ni teeth-ni check-base check-asan check-fuzz check-model fuzz bench docs install upstream-check clean distclean
 
 all: build
 
@@ -33,6 +33,8 @@ help:
 	@echo '  make attack            all attacks (T=NAME: some) as a table: contained on the real machine,'
 	@echo '                         and what they do when their guard is off'
 	@echo '  make check-fuzz        the fuzz targets for 30 s each; make fuzz T=NAME: one of them, for ever'
+	@echo '  make check-ni          does what a '"'visor sees depend on a secret? make fuzz-ni: for ever, from"
+	@echo '                         FUZZ_SEED on; make teeth-ni: it does, without each guard'
 	@echo '  make check-model       the models, searched exhaustively'
 	@echo '  make check-asan        qtests and demo on a build with sanitizers'
 	@echo '  make bench             what protected memory costs'
@@ -83,11 +85,12 @@ build/tests/.built: FORCE | build/config
 	@$(MAKE) -s --no-print-directory -C tests/unit
 	@$(MAKE) -s --no-print-directory -C tests/acs
 	@$(MAKE) -s --no-print-directory -C tests/attack
+	@$(MAKE) -s --no-print-directory -C tests/ni
 FORCE:
 
 check: build build/tests/.built
 	@scripts/packages.sh fuzz
-	@tests/run base upstream unit tools fuzz qtest acs attack functional coverage
+	@tests/run base upstream unit tools fuzz qtest acs attack ni functional coverage
 check-base:
 	@tests/run base
 check-unit: build/tests/.built
@@ -103,6 +106,13 @@ check-attack: build build/tests/.built
 	@tests/run --timeout 900 -- tests/attack/run.py $(if $(T),T=$(T))
 attack: build build/tests/.built
 	@$(PYTHON) tests/attack/run.py --table $(if $(T),T=$(T))
+# Two machines that differ in a secret alone; for ever: from FUZZ_SEED on, until something differs; and without each guard
+check-ni: build build/tests/.built
+	@tests/run ni
+fuzz-ni: build build/tests/.built
+	$(PYTHON) tests/ni/run.py --for-ever
+teeth-ni: build build/tests/.built
+	$(PYTHON) tests/ni/run.py --teeth
 check-functional: build
 	@tests/run functional
 # Which tests show which rule; "tests/coverage --list" tells
