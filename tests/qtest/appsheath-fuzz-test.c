@@ -4,7 +4,7 @@
  * and nearly valid ones.
  */
 #include "qemu/osdep.h"
-#include "appsheath/appsheath-lib.h"
+#include "appsheath/appsheath-cpu.h"
 
 #define PORT_PAGE   0xfed50000ull       /* W6: what lies behind the port */
 #define GROWTH_KIB  (8 * 1024)          /* that is not a leak yet */
@@ -14,6 +14,7 @@
  * @rand: all that is random comes from here
  * @key: a good one's file
  * @bars, @command: of the controller's PCI configuration, as they should be
+ * @opened: channels so far
  */
 typedef struct Fuzz {
     Sheath *s;
@@ -22,6 +23,7 @@ typedef struct Fuzz {
     bool plugged;
     uint32_t bars[2];
     uint16_t command;
+    unsigned opened;
 } Fuzz;
 
 static uint32_t below(Fuzz *f, uint32_t n)
@@ -376,6 +378,119 @@ static unsigned fuzz_for(Fuzz *f, double seconds)
     return n;
 }
 
+/* ------------------------------------------------------------------ */
+/* Programs that play along, and channels                              */
+/* ------------------------------------------------------------------ */
+
+#define SECOND  (BASE + MiB)
+
+/* The trusted context more often than not */
+static uint64_t either(Fuzz *f)
+{
+    return below(f, 4) ? BASE : SECOND;
+}
+
+/* A use of two pages as it should be, mostly */
+static struct as_request random_use(Fuzz *f, uint32_t op, uint64_t psp)
+{
+    bool lcd = below(f, 2);
+
+    return (struct as_request) {
+        .op = op, .psp = psp,
+        .va = psp + (below(f, 8) ? 2 + lcd : below(f, 5)) * PAGE,
+        .device = below(f, 8) ? AS_DEV_KEYBOARD + lcd : below(f, 4),
+        .direction = below(f, 8) ? lcd : !lcd,
+        .len = below(f, 8) ? PAGE : 2 * PAGE,
+    };
+}
+
+static void fuzz_offer(Fuzz *f, uint64_t base)
+{
+    struct as_request r = random_use(f, AS_OP_OPEN, base);
+
+    cpu_offer(f->s, base, r.va, r.device, r.direction, r.len / PAGE);
+}
+
+/* Requested well or badly, by a program that does what it likes with its data */
+static void fuzz_program(Fuzz *f, const Image *images)
+{
+    Sheath *s = f->s;
+    uint64_t base = either(f), data = base + (2 + below(f, 2)) * PAGE;
+
+    switch (below(f, 16)) {
+    case 0 ... 1:
+        image_create(s, &images[base == SECOND], base, below(f, 2));
+        break;
+    case 2:
+        if (!below(f, 4)) {
+            sheath_destroy(s, base);
+        }
+        break;
+    case 3 ... 5:
+        fuzz_offer(f, base);
+        break;
+    case 6 ... 8:
+        f->opened += sheath_do(s, random_use(f, AS_OP_OPEN, base)) == AS_OK;
+        break;
+    case 9:
+        sheath_do(s, random_use(f, AS_OP_CLOSE, base));
+        break;
+    case 10 ... 11:
+        cpu_store(s, base, data + 8 * below(f, 12), random64(f));
+        break;
+    case 12:
+        cpu_store(s, base, WINDOW + AS_PORT_RELEASE, data);
+        break;
+    case 13:
+        put_list(s, (uint64_t[]) { FREE + below(f, 64) * PAGE }, 1);
+        sheath_do(s, request_alloc(base, data, 1));
+        cpu_store(s, base, WINDOW + AS_PORT_TAKE, data);
+        break;
+    default:
+        fuzz_keyboard(f);
+    }
+}
+
+/* T2: a name is there only as long as a context is that has it */
+static void check_name(Sheath *s)
+{
+    g_autofree char *name = qom_string(s, KBD_PATH, "name");
+
+    if (*name) {
+        g_assert_cmpstr(name, ==, "Test");
+        g_assert_cmpuint(qom_number(s, ARBITER, "contexts"), >, 0);
+    }
+}
+
+static void test_channels(void)
+{
+    Image images[] = { cpu_image(1), cpu_image(2) };
+    uint64_t seed = from_environment("FUZZ_SEED", 20240229);
+    double seconds = from_environment("FUZZ_SECONDS", 10) / 3.0;
+    Fuzz f = { .rand = g_rand_new_with_seed(seed), .plugged = true };
+    int64_t until;
+    unsigned n;
+
+    g_test_message("FUZZ_SEED=%" PRIu64, seed);
+    alarm((unsigned)(seconds + PATIENCE_S * slowness()) + 20);
+    f.s = cpu_start(&images[0], ",lcd-guard=0", "");
+    cpu_map(f.s, &images[1], SECOND);
+    until = g_get_monotonic_time() + (int64_t)(seconds * G_USEC_PER_SEC);
+    for (n = 0; g_get_monotonic_time() < until; n++) {
+        fuzz_program(&f, images);
+        check_name(f.s);
+        if (!below(&f, 500)) {
+            sheath_reset(f.s);
+        }
+    }
+    g_test_message("%u steps, %u channels", n, f.opened);
+    check_works(&f, &images[0]);
+    check_lcd(f.s, "name", "");
+    alarm(0);
+    g_rand_free(f.rand);
+    sheath_stop(f.s);
+}
+
 /* AddressSanitizer: what it keeps of freed memory is no leak, all else is */
 static void look_for_leaks(void)
 {
@@ -424,5 +539,6 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/appsheath/fuzz/D1,D3,D4,A1/everything", test_fuzz);
+    qtest_add_func("/appsheath/fuzz/P5,T1,T2,A8/channels", test_channels);
     return g_test_run();
 }
