@@ -16,7 +16,8 @@
 
 #define ICR_SMI         0x200
 #define ICR_NMI         0x400
-#define TRIES           100
+#define TRIES           200
+#define ENOUGH          5
 
 static uint64_t saved[SMM_SAVED_BYTES / 8];
 static volatile bool enough;
@@ -35,39 +36,59 @@ static void send(void *arg)
     }
 }
 
-static void smi_inside(struct ctx *c)
+/* The NMI's frame is done with: out */
+static void finish(struct ctx *c)
 {
-    uint64_t got, *rip = &saved[SMM_SAVED_RIP / 8];
+    c->depth = 1;
+    poke(c, psp_frame(c, 0, AS_FR_RIP), action_at(c, ACT_nothing));
+    c->depth = 0;
+    prepare_start(c, ACT_nothing, resume_point(c, 0));
+    stay_once(c, 0);
+}
 
-    enough = false;
-    *rip = 0;
-    smram_open(true);
-    job_begin(send, NULL);
-    for (unsigned i = 0; i < TRIES && *rip != resume_point(c, 0); i++) {
+/* How many SMIs came inside, while nothing of the program's was saved */
+static unsigned smis_inside(struct ctx *c)
+{
+    unsigned inside = 0;
+    uint64_t got;
+
+    for (unsigned i = 0; i < TRIES && inside < ENOUGH; i++) {
+        saved[SMM_SAVED_RIP / 8] = 0;
+        memcpy(host(SMM_SAVED), saved, sizeof(saved));
         prepare(c);
         prepare_start(c, ACT_loop, c->base + AS_TEXT_OFF);
         stay_once(c, 0);
         memcpy(saved, host(SMM_SAVED), sizeof(saved));
-        if (*rip == resume_point(c, 0) &&
-            any_canary(&c->area[0]->orders, saved, sizeof(saved), &got)) {
+        if (any_canary(&c->area[0]->orders, saved, sizeof(saved), &got)) {
             learnt("the save area in SMRAM has the program's 0x%lx", got);
-        } else if (seen()->st.rip == resume_point(c, 0)) {
-            c->depth = 1;               /* the NMI's frame: done with */
-            poke(c, psp_frame(c, 0, AS_FR_RIP), action_at(c, ACT_nothing));
-            c->depth = 0;
-            prepare_start(c, ACT_nothing, resume_point(c, 0));
-            stay_once(c, 0);
+            break;
+        }
+        inside += saved[SMM_SAVED_RIP / 8] == resume_point(c, 0);
+        if (seen()->st.rip == resume_point(c, 0)) {
+            finish(c);
         }
     }
+    return inside;
+}
+
+static void smi(struct ctx *c)
+{
+    unsigned inside;
+
+    enough = false;
+    leaks_count = true;
+    smram_open(true);
+    job_begin(send, NULL);
+    inside = smis_inside(c);
     enough = true;
     job_end();
     smram_open(false);
-    if (*rip != resume_point(c, 0)) {
-        give_up("no SMI came inside; RIP in the save area is 0x%lx", *rip);
+    if (!has_learnt() && (inside < ENOUGH || failed())) {
+        give_up("%u SMIs came inside, and nothing was in SMRAM", inside);
     }
 }
 
 const struct test ATTACK[] = {
-    { NAME "SMI", smi_inside, BOTH | SMP },
+    { NAME "SMI", smi, BOTH | SMP },
     { NULL, NULL, 0 },
 };

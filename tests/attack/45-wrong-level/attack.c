@@ -22,7 +22,9 @@ static void wrong_level(struct ctx *c)
     c->other_level = c->interrupts = true;
     prepare(c);
     prepare_start(c, ACT_nothing, c->base + AS_TEXT_OFF);
-    stay_once(c, A_WHILE);
+    do {                        /* the interrupt may come before the first try */
+        stay_once(c, A_WHILE);
+    } while (seen()->vector == VECTOR_TIMER && seen()->st.gpr[RBX] == c->launch.gpr[RBX]);
     c->other_level = c->interrupts = false;
     if (seen()->vector == VECTOR_TIMER && seen()->st.rip == c->launch.rip && !seen()->st.gpr[RBX]) {
         learnt("it entered: RBX 0x%lx was flushed on the way out", c->launch.gpr[RBX]);
