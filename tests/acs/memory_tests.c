@@ -390,6 +390,34 @@ static void resumed_too_late(struct ctx *c)
     want("X5: the resume point is just an address", seen()->st.gpr[RAX], STRANGER_WORD);
 }
 
+/* ---- open contexts (L5) ---- */
+
+/* The 'visor reads and writes all that the program has, its frames too, and hardware denies nothing */
+static void open_unprotected(struct ctx *c)
+{
+    uint64_t secret = info(c, INFO_SECRET), denials = tdma_denials(), got;
+    uint64_t page = c->page[(secret - c->base) / PAGE_SIZE];
+    const uint8_t *frame = host(c->page[0] + AS_PSP_FRAMES);
+
+    for (unsigned i = 0; i < c->pages; i++) {
+        want("L5: a read faults", attempt(this_cpu(), do_load8, c->page[i], (uint64_t)&got), false);
+    }
+    want("L5: what the 'visor reads", *(uint64_t *)host(page), SECRET_WORD);
+    *(uint64_t *)host(page) = STRANGER_WORD;
+    want("L5: what the program reads then", peek(c, secret), STRANGER_WORD);
+    poke(c, secret, ~SECRET_WORD);
+    want("L5: what the program wrote", *(uint64_t *)host(page), ~SECRET_WORD);
+    prepare(c);
+    start(c, ACT_int3);
+    want_event(c, 3, 0);
+    want("L5: R15 in the frame", *(uint64_t *)(frame + AS_FR_GPR + 8 * R15),
+         c->area[0]->orders.gpr[R15]);
+    want("L5: RIP in the frame", *(uint64_t *)(frame + AS_FR_RIP), action_at(c, ACT_int3) + 1);
+    resume(c);
+    want_unharmed(c);
+    want("A4: denials", tdma_denials(), denials);
+}
+
 const struct test memory_tests[] = {
     { "F1/nobody", f1_nobody, BOTH | ALIKE },
     { "F1,P3/pending", f1_pending, BOTH | ALIKE },
@@ -410,5 +438,6 @@ const struct test memory_tests[] = {
     { "A7/translated-code", translated, LEVEL0 },
     { "A8,X5/destroyed", destroyed, BOTH | ALIKE },
     { "X5/resumed-too-late", resumed_too_late, BOTH | ALIKE },
+    { "L5,A2/open-unprotected", open_unprotected, BOTH | OPEN },
     { 0 }
 };
