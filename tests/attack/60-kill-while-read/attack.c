@@ -14,7 +14,7 @@
  */
 #include "lib.h"
 
-#define LIVES           16
+#define LIVES           32
 #define LATER           2000            /* TSC cycles from one life to the next */
 #define INSIDE          2
 
