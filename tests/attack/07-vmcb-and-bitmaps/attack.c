@@ -7,7 +7,8 @@
  * Record: A2
  * Source: CrossLine (CCS 2021), which runs a VM on another's state; the RMP checks of SEV-SNP for such pages
  * Mechanism: SVM reads and writes memory by physical address: VMLOAD and VMSAVE, VMRUN, the bitmaps that say which I/O and which MSRs
- *   are intercepted, the area that keeps the host. The 'visor names the program's page for each.
+ *   are intercepted, the area that keeps the host. The 'visor names the program's page for each, or
+ *   gives the program the VMCB of a VM that is running.
  * Seen: what is read is zero; no word of the page changes. (A host save area that keeps nothing loses the host: here that is the second
  *   vCPU, which then is started anew.)
  * Limits: none.
@@ -23,7 +24,11 @@
 #define EVEN_BITS       0x5555555555555555
 
 extern uint8_t guest_in[], guest_rdmsr[];
+extern uint8_t guest_wait[];
+static volatile bool in_guest, may_exit;
 asm(".text\n"
+    "guest_wait: movb $1, (%rdi)\n"
+    "1: pause; cmpb $0, (%rsi); je 1b; vmmcall\n"
     "guest_in: in %dx, %al; vmmcall\n"
     "guest_rdmsr: rdmsr; vmmcall\n");
 
@@ -155,6 +160,40 @@ static void host_save_area(struct ctx *c)
     want_secret(c);
 }
 
+static struct vmcb *running;
+
+static void run_until_told(void *arg)
+{
+    struct regs regs = { .rdi = (uint64_t)&in_guest, .rsi = (uint64_t)&may_exit };
+
+    (void)arg;
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+    wrmsr(MSR_HSAVE, page_alloc());
+    running->rip = (uint64_t)guest_wait;
+    svm_run((uint64_t)running, &regs);
+}
+
+/* The VM is running when its VMCB becomes the program's page; then it exits */
+static void running_vmcb(struct ctx *c)
+{
+    uint64_t at = NOBODY_VA(c) + offsetof(struct vmcb, exit_code);
+
+    running = vm_new();
+    in_guest = may_exit = false;
+    job_begin(run_until_told, NULL);
+    wait_for(&in_guest);
+    if (!in_guest) {
+        give_up("the VM does not run");
+    }
+    give_page(c, NOBODY_VA(c), (uint64_t)running);
+    poke(c, at, ITS_OWN);
+    may_exit = true;
+    job_end();
+    if (peek(c, at) != ITS_OWN) {
+        learnt("the program's word is an exit code now: 0x%lx", peek(c, at));
+    }
+}
+
 const struct test ATTACK[] = {
     { NAME "VMLOAD", vmload, LEVEL0 },
     { NAME "VMSAVE", vmsave, LEVEL0 },
@@ -162,5 +201,6 @@ const struct test ATTACK[] = {
     { NAME "I/O bitmap", io_bitmap, LEVEL0 },
     { NAME "MSR bitmap", msr_bitmap, LEVEL0 },
     { NAME "host save area", host_save_area, LEVEL0 | SMP },
+    { NAME "VMCB in use", running_vmcb, LEVEL0 | SMP },
     { NULL, NULL, 0 },
 };

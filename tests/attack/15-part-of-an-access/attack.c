@@ -6,7 +6,7 @@
  * Guard: A2.cpu
  * Record: A2
  * Source: what Foreshadow (USENIX Security 2018) and CacheOut (S&P 2021) read, asked for by the architecture's own means
- * Mechanism: loads and stores of 8, 16 and 32 bytes, FXSAVE, locked instructions, strings and gathers over the border between an
+ * Mechanism: loads and stores of 8, 16 and 32 bytes, FXSAVE, locked instructions, strings, gathers, and strings of I/O over the border between an
  *   ordinary page and the program's.
  * Seen: the access faults; no byte of the program's is loaded, and none changes, not even beside a byte that may.
  * Limits: 64-byte vectors do not exist on this machine (X1).
@@ -14,6 +14,11 @@
 #include "lib.h"
 
 #define BORDER          (SCRATCH_VA + PAGE_SIZE)
+
+#define PCI_ADDRESS     0xcf8           /* a port that keeps what is written to it */
+
+ACCESS(attack_outs, "mov %rdi, %rsi; mov $0xcf8, %edx; outsl");
+ACCESS(attack_ins, "mov $0xcf8, %edx; insl");
 
 static uint8_t buffer[PAGE_SIZE] __attribute__((aligned(64)));
 
@@ -142,6 +147,23 @@ static void store_add(struct ctx *c)
     store(c, do_add, BORDER);
 }
 
+static void load_outs(struct ctx *c)
+{
+    outl(PCI_ADDRESS, 0);
+    border(c);
+    attempt(this_cpu(), attack_outs, BORDER, 0);
+    unmap(BORDER);
+    if (inl(PCI_ADDRESS) == (uint32_t)SECRET_WORD) {
+        learnt("half a word of the program, by way of a port: 0x%x", inl(PCI_ADDRESS));
+    }
+}
+
+static void store_ins(struct ctx *c)
+{
+    outl(PCI_ADDRESS, (uint32_t)MINE);
+    store(c, attack_ins, BORDER - 1);
+}
+
 const struct test ATTACK[] = {
     { NAME "8-byte load", load8, LEVEL0 },
     { NAME "16-byte load", load16, LEVEL0 },
@@ -158,5 +180,7 @@ const struct test ATTACK[] = {
     { NAME "REP STOS", store_fill, LEVEL0 },
     { NAME "XCHG", store_exchange, LEVEL0 },
     { NAME "LOCK ADD", store_add, LEVEL0 },
+    { NAME "OUTS", load_outs, LEVEL0 },
+    { NAME "INS", store_ins, LEVEL0 },
     { NULL, NULL, 0 },
 };

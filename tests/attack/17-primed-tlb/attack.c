@@ -6,11 +6,17 @@
  * Guard: A7.tlb
  * Record: A2
  * Source: stale TLB entries against SEV (TLB poisoning, "SEV TLB Poisoning Attacks", USENIX Security 2021)
- * Mechanism: the 'visor reads its own page, so that the TLB has it; gives it to a program; never flushes; accesses it again.
+ * Mechanism: the 'visor reads its own page, so that the TLB has it; gives it to a program; never flushes; accesses it again. Or the page
+ *   was a page table.
  * Seen: the access faults; the program's word is neither read nor changed.
  * Limits: the vCPU that asks; 18 and 19 have another one, 14 code. The program is at level 3, as an ENTER flushes much of the TLB of its own level in QEMU.
  */
 #include "lib.h"
+
+#define WALK_VA         0x600000000000ul
+#define ENTRY           (PTE_P | PTE_W | PTE_U | PTE_PS)        /* the first GiB */
+
+static uint64_t marker;
 
 /* At many addresses, as QEMU keeps an entry only until another needs its place */
 static void prime_and_give(struct ctx *c)
@@ -54,8 +60,31 @@ static void try_to_write(struct ctx *c)
     }
 }
 
+/* What the page walker itself has kept of a table */
+static void try_to_walk(struct ctx *c)
+{
+    uint64_t page = page_alloc(), *table = host(page), got;
+
+    marker = MINE;
+    peek(c, c->base);
+    table[0] = ENTRY;
+    *top_entry(&host_space, WALK_VA) = page | PTE_P | PTE_W | PTE_U;
+    flush_tlb();
+    if (!reads(WALK_VA + (uint64_t)&marker, &got) || got != MINE) {
+        give_up("the walker cannot be primed");
+    }
+    give_page(c, NOBODY_VA(c), page);
+    poke(c, NOBODY_VA(c) + 8, ENTRY);
+    if (reads(WALK_VA + GIB + (uint64_t)&marker, &got) && got == MINE) {
+        learnt("a word of the program points to the first GiB");
+    }
+    *top_entry(&host_space, WALK_VA) = 0;
+    flush_tlb();
+}
+
 const struct test ATTACK[] = {
     { NAME "read", try_to_read, LEVEL3 },
     { NAME "write", try_to_write, LEVEL3 },
+    { NAME "page walk", try_to_walk, LEVEL3 },
     { NULL, NULL, 0 },
 };
