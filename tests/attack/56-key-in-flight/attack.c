@@ -6,8 +6,8 @@
  * Guard: T3.guard
  * Record: none: keys that come too early are dropped without a record, as they would be a channel to the 'visor
  * Source: clickjacking and other races between display and input ("time of check to time of use" of a person's eyes)
- * Mechanism: the LCD says A and the person begins to type; the 'visor closes A's channel and opens one of its own
- *   program B, or none, so that the rest of the word goes there.
+ * Mechanism: the LCD says A and the person begins to type; the 'visor closes A's channel, or kills A, and opens one
+ *   of its own program B, or none, so that the rest of the word goes there.
  * Seen: B's ring and the PS/2 controller get no key that went down within the guard time, nor while another one is
  *   held down; B gets keys after it.
  * Limits: that the person sees the change within half a second is a matter of the person.
@@ -56,12 +56,9 @@ static void to_another(struct ctx *c)
     }
 }
 
-static void to_visor(struct ctx *c)
+/* The keyboard is the guest's again */
+static void goes_on(void)
 {
-    uint64_t ring = typing_to(c);
-
-    ps2_drain();
-    ring_close(c, ring);
     type_on();
     if (ps2_saw(KEY_A)) {
         learnt("a key for the program came through the PS/2 controller");
@@ -74,8 +71,26 @@ static void to_visor(struct ctx *c)
     }
 }
 
+static void to_visor(struct ctx *c)
+{
+    uint64_t ring = typing_to(c);
+
+    ps2_drain();
+    ring_close(c, ring);
+    goes_on();
+}
+
+static void to_visor_by_death(struct ctx *c)
+{
+    typing_to(c);
+    ps2_drain();
+    ctx_destroy(c);
+    goes_on();
+}
+
 const struct test ATTACK[] = {
     { NAME "to another program", to_another, LEVEL3 },
     { NAME "to the 'visor", to_visor, LEVEL3 },
+    { NAME "killed", to_visor_by_death, LEVEL3 },
     { NULL, NULL, 0 },
 };

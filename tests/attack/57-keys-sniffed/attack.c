@@ -7,7 +7,7 @@
  * Record: none: the keys never come near the guest
  * Source: keyloggers; virtio-input takes the keys for itself when its driver starts, a USB keyboard when it is bound to a display
  * Mechanism: drivers of the PS/2 controller, of a USB keyboard bound to the LCD's own display and of a virtio keyboard
- *   bound to the screen are ready, and started again while the channel is open; the person types in each window.
+ *   bound to the screen start while the channel is open; the person types in each window.
  * Seen: each key is in the ring that the program offered, and none in any of the three.
  * Limits: that and when keys are typed is known by interrupt (T5); a second keyboard on a port of the guest's own is the guest's,
  *   and the person should not type there.
@@ -17,8 +17,8 @@
 #include "hid.h"
 #include "person.h"
 
-/* Typed to the program; false: it did not get it */
-static void type(struct ctx *c, const char *keys)
+/* Typed to the program, after the 'visor has started its driver once more */
+static void type(struct ctx *c, void (*again)(void), const char *keys)
 {
     uint64_t ring = info(c, INFO_SPARE);
 
@@ -26,7 +26,7 @@ static void type(struct ctx *c, const char *keys)
     if (!*person_wait().name) {
         give_up("the LCD shows no name");
     }
-    ps2_drain();
+    again();
     person_keys(keys);
     if (ring_field(c, ring, AS_RING_PRODUCED) != 2 || ring_code(c, ring, 0) != KEY_A) {
         give_up("the program did not get its key");
@@ -47,7 +47,7 @@ static void check(struct ctx *c, bool (*saw)(uint16_t), uint16_t code, const cha
 
 static void ps2(struct ctx *c)
 {
-    type(c, "a+ a-");
+    type(c, ps2_drain, "a+ a-");
     if (ps2_saw(KEY_A)) {
         learnt("key %u came through the PS/2 controller", KEY_A);
     }
@@ -61,23 +61,17 @@ static bool usb_saw(uint16_t usage)
 
 static void usb(struct ctx *c)
 {
-    usb_kbd_init();
-    type(c, "@kbd0 a+ a-");
+    type(c, usb_kbd_init, "@kbd0 a+ a-");
     if (usb_kbd_saw(USAGE_A)) {
         learnt("a report of the USB keyboard has usage %u", USAGE_A);
     }
     check(c, usb_saw, USAGE_A, "@kbd0 a+ a-");
 }
 
+/* At its start it puts itself before all others */
 static void virtio(struct ctx *c)
 {
-    uint64_t ring = info(c, INFO_SPARE);
-
-    virtio_kbd_init();
-    ring_open(c, ring);
-    virtio_kbd_init();          /* puts itself before all others */
-    ring_close(c, ring);
-    type(c, "@screen a+ a-");
+    type(c, virtio_kbd_init, "@screen a+ a-");
     if (virtio_kbd_saw(KEY_A)) {
         learnt("an event of the virtio keyboard has key %u", KEY_A);
     }
