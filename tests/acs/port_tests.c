@@ -303,6 +303,157 @@ static void offer_open(struct ctx *c)
          AS_E_OPEN_CONTEXT);
 }
 
+/* ---- each command: its failures, their order (the lowest result), and no change after them ---- */
+
+#define TAKE_ALL        (65536 / AS_TAKE_PAGES_MAX)
+#define OFFERS          8
+#define FAR(c)          ((c)->base + GIB)       /* far from all pages */
+#define BITS(device, direction, pages) ((device) << 8 | (direction) << 4 | ((pages) - 1))
+
+struct refusal {
+    const char *what;
+    unsigned reg;
+    uint64_t value, result;
+};
+
+static void mix(uint64_t *sum, const void *data, uint64_t words)
+{
+    for (uint64_t i = 0; i < words; i++) {
+        *sum = (*sum ^ ((const uint64_t *)data)[i]) * 0x100000001b3;
+    }
+}
+
+static void mix_query(uint64_t *sum, const struct ctx *c, unsigned what)
+{
+    static uint64_t answer[PAGE_SIZE / 8];
+    struct as_request req = {
+        .op = AS_OP_QUERY, .device = what, .psp = what == AS_QUERY_PAGES ? c->base : 0,
+        .list = (uint64_t)answer, .len = sizeof(answer),
+    };
+
+    want("QUERY", tdma_do(&req), AS_OK);
+    mix(sum, answer, req.result / 8);
+}
+
+/* All that one can know of the context: pages, their places, text, secret and spare memory */
+static uint64_t whole_state(struct ctx *c)
+{
+    const uint64_t pages[] = {
+        c->base + AS_TEXT_OFF, info(c, INFO_SECRET), info(c, INFO_SPARE),
+        info(c, INFO_SPARE) + PAGE_SIZE,
+    };
+    uint64_t sum = 0;
+
+    mix_query(&sum, c, AS_QUERY_CONTEXTS);
+    mix_query(&sum, c, AS_QUERY_PAGES);
+    for (unsigned i = 0; i < COUNT(pages); i++) {
+        struct area *a = prepare(c);
+
+        a->orders.rflags = 2;
+        a->orders.gpr[RSI] = pages[i];
+        a->orders.gpr[RDI] = user(a->scratch);
+        a->orders.gpr[RCX] = PAGE_SIZE;
+        start(c, ACT_movs);
+        want_landing(c);
+        mix(&sum, a->scratch, PAGE_SIZE / 8);
+    }
+    return sum;
+}
+
+static void refuse_all(struct ctx *c, const struct refusal *r, unsigned count)
+{
+    uint64_t before = whole_state(c);
+    struct note n;
+
+    drain_notes();
+    for (unsigned i = 0; i < count; i++) {
+        want(r[i].what, command(c, r[i].reg, r[i].value), r[i].result);
+        if (whole_state(c) != before) {
+            wrong("%s: something has changed", r[i].what);
+        }
+    }
+    want("a notice", tdma_next_note(&n), false);
+}
+
+static void release_order(struct ctx *c)
+{
+    static uint64_t list[1];
+    const struct refusal all[] = {
+        { "ADDRESS: the port", AS_PORT_RELEASE, tdma_window_base(), AS_P_ADDRESS },
+        { "ADDRESS: beyond", AS_PORT_RELEASE, BEYOND, AS_P_ADDRESS },
+        { "ADDRESS: not canonical", AS_PORT_RELEASE, 1ul << 63, AS_P_ADDRESS },
+        { "ADDRESS before NOT_OWN", AS_PORT_RELEASE, NOBODY_VA(c) + 8, AS_P_ADDRESS },
+        { "ADDRESS before REFUSED", AS_PORT_RELEASE, c->base + 8, AS_P_ADDRESS },
+        { "NOT_OWN: nobody's", AS_PORT_RELEASE, NOBODY_VA(c), AS_P_NOT_OWN },
+        { "NOT_OWN: not taken", AS_PORT_RELEASE, FAR(c), AS_P_NOT_OWN },
+        { "REFUSED: PSP", AS_PORT_RELEASE, c->base, AS_P_REFUSED },
+        { "REFUSED: text", AS_PORT_RELEASE, c->base + AS_TEXT_OFF, AS_P_REFUSED },
+    };
+
+    list[0] = page_alloc();
+    want("ALLOC", tdma_alloc(c->base, FAR(c), list, 1), AS_OK);
+    refuse_all(c, all, COUNT(all));
+}
+
+static void take_order(struct ctx *c)
+{
+    uint64_t all_pages = AS_TAKE_PAGES_MAX - 1;
+    const struct refusal all[] = {
+        { "ADDRESS: the port", AS_PORT_TAKE, tdma_window_base(), AS_P_ADDRESS },
+        { "ADDRESS: beyond", AS_PORT_TAKE, BEYOND, AS_P_ADDRESS },
+        { "ADDRESS: over the end", AS_PORT_TAKE, (BEYOND - PAGE_SIZE) | 1, AS_P_ADDRESS },
+        { "ADDRESS before REFUSED", AS_PORT_TAKE, tdma_window_base() | all_pages,
+          AS_P_ADDRESS },
+        { "REFUSED: its own", AS_PORT_TAKE, info(c, INFO_SPARE), AS_P_REFUSED },
+        { "REFUSED: the last is its own", AS_PORT_TAKE, (c->base - PAGE_SIZE) | 1,
+          AS_P_REFUSED },
+        { "FULL", AS_PORT_TAKE, FAR(c) - PAGE_SIZE, AS_P_FULL },
+    };
+
+    refuse_all(c, all, COUNT(all) - 1);
+    for (unsigned i = 0; i < TAKE_ALL; i++) {
+        want("TAKE", command(c, AS_PORT_TAKE, (FAR(c) + i * 16 * MIB) | all_pages), AS_P_OK);
+    }
+    refuse_all(c, all, COUNT(all));     /* each of the others before FULL, too */
+}
+
+static void offer_order(struct ctx *c)
+{
+    uint64_t spare = info(c, INFO_SPARE);
+    const struct refusal all[] = {
+        { "ADDRESS: the port", AS_PORT_OFFER, tdma_window_base() | BITS(1, 0, 1),
+          AS_P_ADDRESS },
+        { "ADDRESS: beyond", AS_PORT_OFFER, BEYOND | BITS(1, 0, 1), AS_P_ADDRESS },
+        { "ADDRESS: over the end", AS_PORT_OFFER, (BEYOND - PAGE_SIZE) | BITS(1, 0, 2),
+          AS_P_ADDRESS },
+        { "ADDRESS before NOT_OWN", AS_PORT_OFFER, tdma_window_base() | BITS(1, 0, 16),
+          AS_P_ADDRESS },
+        { "NOT_OWN: PSP", AS_PORT_OFFER, c->base | BITS(1, 0, 1), AS_P_NOT_OWN },
+        { "NOT_OWN: text", AS_PORT_OFFER, (c->base + AS_TEXT_OFF) | BITS(1, 0, 1),
+          AS_P_NOT_OWN },
+        { "NOT_OWN: the last is nobody's", AS_PORT_OFFER, spare | BITS(1, 0, 3),
+          AS_P_NOT_OWN },
+        { "FULL", AS_PORT_OFFER, spare | BITS(OFFERS + 1, 0, 1), AS_P_FULL },
+    };
+
+    refuse_all(c, all, COUNT(all) - 1);
+    for (unsigned i = 1; i <= OFFERS; i++) {
+        want("OFFER", command(c, AS_PORT_OFFER, spare | BITS(i, 0, 1)), AS_P_OK);
+    }
+    refuse_all(c, all, COUNT(all));
+    want("P5: the same offer again", command(c, AS_PORT_OFFER, spare | BITS(3, 0, 1)), AS_P_OK);
+}
+
+static void resume_order(struct ctx *c)
+{
+    const struct refusal all[] = {
+        { "NO_FRAME", AS_PORT_RESUME, 0, AS_P_NO_FRAME },
+        { "NO_FRAME, whatever is written", AS_PORT_RESUME, ~0ul, AS_P_NO_FRAME },
+    };
+
+    refuse_all(c, all, COUNT(all));
+}
+
 const struct test port_tests[] = {
     { "P1/registers", registers, BOTH | ALIKE },
     { "P1,F2/form", form, BOTH | ALIKE },
@@ -317,6 +468,10 @@ const struct test port_tests[] = {
     { "P3/refused", take_refused, BOTH | ALIKE },
     { "P5,P2/offer", offer, BOTH },
     { "P5/refused", offer_refused, BOTH | ALIKE },
+    { "P2,A8/release-order-of-failures", release_order, BOTH | ALIKE },
+    { "P3,D3/take-order-of-failures", take_order, BOTH | ALIKE },
+    { "P5,D3/offer-order-of-failures", offer_order, BOTH | ALIKE },
+    { "P4/resume-order-of-failures", resume_order, BOTH | ALIKE },
     { "P6,L5/offer", offer_open, BOTH | OPEN },
     { 0 }
 };

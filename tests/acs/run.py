@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -35,7 +36,7 @@ WAYS = (                        # name, words for the kernel, options
     ('two threads', '', SMALL + ['-cpu', 'max', '-smp', '2'] + MTTCG),
     ('four threads', '', SMALL + ['-cpu', 'EPYC-v4', '-smp', '4'] + MTTCG),
     ('five levels of page tables', 'five-levels',
-     SMALL + ['-cpu', 'max', '-smp', '4'] + MTTCG),
+     SMALL + ['-cpu', 'max', '-smp', '2'] + MTTCG),
     ('instructions counted', '',        # and Intel's SYSENTER
      SMALL + ['-cpu', 'max,vendor=GenuineIntel', '-smp', '2', '-icount', 'shift=0']),
     ('an instruction at a time', '',
@@ -159,12 +160,9 @@ def monitor(qmp, command):
     return str(answer.get('return') or answer.get('error') or '')
 
 
-def run(tap, command, way, qmp):
-    """All tests in one QEMU; a run that does not come to its plan is a failure of its own"""
-    began, child = time.monotonic(), start(command)
-    watchdog = threading.Timer(limit(), child.kill)
-    watchdog.start()
-    plan, before = None, tap.count
+def read_results(tap, child, way, qmp):
+    """Up to the end of its output; how many tests it planned"""
+    plan = None
     for raw in child.stdout:
         text = raw.decode(errors='replace').rstrip()
         if text.startswith('monitor: '):
@@ -173,8 +171,20 @@ def run(tap, command, way, qmp):
             continue
         found = tap.line(text, way)
         plan = plan if found is None else found
-    status = child.wait()
-    watchdog.cancel()
+    return plan
+
+
+def run(tap, command, way, qmp):
+    """All tests in one QEMU; a run that does not come to its plan is a failure of its own"""
+    began, before, child = time.monotonic(), tap.count, start(command)
+    watchdog = threading.Timer(limit(), child.kill)
+    watchdog.start()
+    try:
+        plan = read_results(tap, child, way, qmp)
+        status = child.wait()
+    finally:                    # told to end ourselves: no QEMU stays behind
+        watchdog.cancel()
+        child.kill()
     if plan != tap.count - before or status != STATUS_OK:
         print(f'# status {status} after {tap.count - before} tests, planned {plan}')
         tap.result(False, f'X1/the test kernel comes to its end, {way}')
@@ -202,6 +212,7 @@ def names_of_all(args, key, qmp):
 
 def main():
     args = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in ['acs.elf'] + [f'{image}.sheath' for image in IMAGES]:
         if not os.path.exists(os.path.join(OUT, name)):
             bail_out(f'{name} is not there: run make -C tests/acs')
@@ -227,4 +238,7 @@ def main():
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

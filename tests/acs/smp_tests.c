@@ -260,9 +260,9 @@ static void others_meanwhile(struct ctx *c)
 
 /* ---- four vCPUs ---- */
 
-#define HOPS            200
-#define STAYS           60
-#define RACES           20
+#define HOPS            60
+#define STAYS           20
+#define RACES           5
 
 static void start_there(void *c)
 {
