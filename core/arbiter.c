@@ -172,8 +172,21 @@ static void leave_window(AsArbiter *a, AsPage *page)
     }
 }
 
+/* P5: what is not the program's any more is not offered any more */
+static void withdraw_offers(AsContext *c, uint64_t va)
+{
+    for (unsigned i = 0; i < AS_MAX_OFFERS; i++) {
+        AsOffer *o = &c->offers[i];
+
+        if (va - o->va < (uint64_t)o->pages * AS_PAGE_SIZE) {
+            memset(o, 0, sizeof(*o));
+        }
+    }
+}
+
 void as_remove_page(AsArbiter *a, AsPage *page)
 {
+    withdraw_offers(page->owner, page->va);
     leave_window(a, page);
     if (as_page_of_frame(a, page->frame) == page) {
         g_hash_table_remove(a->by_frame, &page->frame);

@@ -810,8 +810,17 @@ static void test_offer_released(void)
     AsContext *c = living(a, 1, 3, 5, false, 1);
 
     g_assert_cmpuint(offer(a, c, 4, 2), ==, AS_P_OK);
+    g_assert_cmpuint(offer(a, c, 4, 1), ==, AS_P_OK);
     as_remove_page(a, as_page_find(a, VA(5)));
     g_assert_false(use(a, c, 4, 2));
+    g_assert_true(use(a, c, 4, 1));                     /* not one of its pages */
+
+    /* With another page in its place it is the program's again, but not offered */
+    g_assert_cmpuint(as_take(a, c, VA(5), 1), ==, AS_P_OK);
+    arrive(a, c, 5, 40);
+    g_assert_false(use(a, c, 4, 2));
+    g_assert_cmpuint(offer(a, c, 4, 2), ==, AS_P_OK);
+    g_assert_true(use(a, c, 4, 2));
     as_arbiter_free(a);
 }
 
