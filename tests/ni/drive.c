@@ -29,9 +29,9 @@
 #define HPET            0xfed00000ul
 #define HPET_CONFIG     0x10
 #define HPET_COUNTER    0xf0
-#define HPET_T0_CONFIG  0x100
-#define HPET_T0_AT      0x108
-#define HPET_T0_ROUTE   0x110
+#define HPET_TIMER      0x100           /* and each 0x20: */
+#define HPET_AT         0x08
+#define HPET_ROUTE      0x10
 #define HPET_FSB        0x4104          /* 32 bits, FSB, enabled */
 #define APIC_ADDRESS    0xfee00000ul
 
@@ -245,22 +245,24 @@ static void align_clock(void)
                  : : : "rax", "rcx", "rdx", "cc");
 }
 
-void strike(unsigned mode, unsigned after)
+void strike(unsigned timer, unsigned mode, unsigned after)
 {
+    unsigned config = HPET_TIMER + 0x20 * timer;
     uint32_t now;
 
     align_clock();
     now = *(volatile uint64_t *)host(HPET + HPET_COUNTER);
-    hpet_set(HPET_T0_ROUTE, APIC_ADDRESS << 32 | mode << 8);
+    hpet_set(config + HPET_ROUTE, APIC_ADDRESS << 32 | mode << 8);
     align_clock();
-    hpet_set(HPET_T0_AT, (uint32_t)(now + after));
+    hpet_set(config + HPET_AT, (uint32_t)(now + after));
     align_clock();
-    hpet_set(HPET_T0_CONFIG, HPET_FSB);
+    hpet_set(config, HPET_FSB);
 }
 
 void strike_none(void)
 {
-    hpet_set(HPET_T0_CONFIG, 0);
+    hpet_set(HPET_TIMER, 0);
+    hpet_set(HPET_TIMER + 0x20, 0);
 }
 
 void clock_begin(void)

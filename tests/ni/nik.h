@@ -62,10 +62,10 @@ void fw_read(uint16_t item, void *to, uint32_t bytes, bool from_the_start);
 void dma_from(uint64_t page, unsigned bytes);           /* into the device */
 void dma_to(uint64_t page, unsigned bytes);
 extern struct pci edu_at, tdma_at, lpc_at;
-/* By the HPET: an interrupt of that delivery mode, in so many units of 10 instructions */
+/* By a timer of the HPET, 0 or 1: an interrupt of that delivery mode, in so many units of 10 instructions */
 #define MODE_SMI        2
 #define MODE_NMI        4
-void strike(unsigned mode, unsigned after);
+void strike(unsigned timer, unsigned mode, unsigned after);
 void strike_none(void);
 void clock_begin(void);
 uint64_t clock_end(void);

@@ -52,7 +52,7 @@ def arguments():
     p.add_argument('--guest', default=f'{TOP}/build/tests/ni', help='where ni.elf is')
     p.add_argument('--from', dest='first', type=int, default=int(env('FUZZ_SEED') or 0),
                    help='first seed')
-    p.add_argument('--seeds', type=int, default=SEEDS)
+    p.add_argument('--seeds', type=int, help=f'{SEEDS} if nothing is said; {TEETH_SEEDS} at most for a guard')
     p.add_argument('--steps', type=int, default=STEPS, help='of each seed')
     p.add_argument('--for-ever', action='store_true')
     p.add_argument('--same', action='store_true', help='the same secret twice: is the test itself sound?')
@@ -312,7 +312,7 @@ def compare(tap, args, works, seeds):
 
 def teeth(tap, args, works, guards):
     for guard in guards:
-        run = Run(args, works, guard, args.first, TEETH_SEEDS)
+        run = Run(args, works, guard, args.first, args.seeds or TEETH_SEEDS)
         run.go()
         rule = guard.split('.', maxsplit=1)[0]
         if run.difference:
@@ -338,7 +338,7 @@ def main():
                 compare(tap, args, works, BLOCK * 40)
                 args.first += BLOCK * 40
         else:
-            compare(tap, args, works, args.seeds)
+            compare(tap, args, works, args.seeds or SEEDS)
             teeth(tap, args, works, QUICK_TEETH)
     print(f'1..{tap.count}')
     return 1 if tap.failed else 0

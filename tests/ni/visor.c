@@ -13,6 +13,7 @@
 #define WATCHDOG        60000           /* of the HPET: whatever runs then, it ends */
 #define TIME_TO_GO      60              /* what comes earlier than that would find no stay */
 #define IST_PAGES       4
+#define STACK_SEEN      (2 * PAGE_SIZE)
 #define RCBA            0xf0            /* of the chipset: where its registers are */
 #define RCRB_BYTES      0x4000
 #define VMEXIT_CPUID    0x072
@@ -33,7 +34,7 @@ static uint64_t spy_page;               /* ordinary, wherever something may show
 static uint64_t *list;
 static struct space nested;
 static struct area *areas;
-static unsigned struck;                 /* what comes in the next stay; else there is a watchdog */
+static unsigned struck;                 /* what comes in the next stay, besides the watchdog */
 
 /* ---- the suite ---- */
 
@@ -394,7 +395,7 @@ static void prepare_any(struct program *p, unsigned action, uint64_t arg, uint64
     }
     p->c.way = some_way(p);
     p->c.flags = flags[chance(COUNT(flags))];
-    p->c.tf = one_in(12);
+    p->c.tf = p->c.way == WAY_IRET && one_in(8);      /* by POPF it would step this kernel */
     prepare_start(&p->c, action, rip);
     p->c.launch.gpr[RSI] = arg;
 }
@@ -407,13 +408,17 @@ static uint32_t some_time(void)
 
 static void stay_and_see(struct program *p)
 {
-    if (struck || !p->c.vm) {
-        strike(struck == MODE_SMI ? MODE_SMI : MODE_NMI, struck ? TIME_TO_GO + chance(600) : WATCHDOG);
+    if (!p->c.vm) {
+        strike(1, MODE_NMI, WATCHDOG);
+    }
+    if (struck) {
+        strike(0, struck, TIME_TO_GO + chance(600));
     }
     struck = 0;
     clock_begin();
     stay_once(&p->c, some_time());
     see_stay(&p->c, true);
+    see_bytes(SEE_memory, "stack", host(this_cpu()->stay_stack - STACK_SEEN), STACK_SEEN);
     timer_once(0);
     strike_none();
     asm volatile("sti; nop; nop; cli");
@@ -745,6 +750,25 @@ static const char *step_over(struct program *p)
     return "over";
 }
 
+/* The spy wants a page that the program has, which goes on writing it (D2) */
+static void steal(struct program *spy, struct program *p)
+{
+    uint64_t page = page_at(p, image_va(p, one_in(2) ? NI_INFO_WORK : NI_INFO_STACKS)), got;
+    struct as_request req = {
+        .op = AS_OP_ALLOC, .psp = spy->c.base, .va = extra_va(spy, chance(EXTRA_PAGES)),
+        .list = (uint64_t)list, .count = 1,
+    };
+
+    list[0] = page;
+    see(SEE_log, "theft", request(&req));
+    start_with(p, NI_work, 1 + chance(20));
+    for (unsigned i = 0; i < 8; i++) {
+        got = 0;
+        see(SEE_system, "faults", attempt(this_cpu(), do_load8, page + 8 * i, (uint64_t)&got));
+        see(SEE_system, "what is there", got);
+    }
+}
+
 /* A program of the 'visor's, in an open context: it reads and copies all it can */
 static const char *step_spy(struct program *p)
 {
@@ -760,6 +784,10 @@ static const char *step_spy(struct program *p)
     while (spy->c.depth) {              /* an open context holds no secret: away with it */
         destroy(spy);
         create(spy, true);
+    }
+    if (one_in(3)) {
+        steal(spy, p);
+        return "theft";
     }
     a = prepare(&spy->c);
     a->orders.gpr[RBX] = a->orders.gpr[RSI] = va;
