@@ -14,7 +14,7 @@ const struct test *const suite_tables[] = {
 /* For --list: no other line of a list run says a name */
 void suite_name(const char *name)
 {
-    say_line("%s", name);
+    say_line("test: %s", name);
 }
 
 /* A test that gives up has failed */
