@@ -80,6 +80,7 @@ void see_page(const char *name, uint64_t page);
 void see_stay(const struct ctx *c, bool timed);
 void see_machine(void);                 /* log, notes, controller, some memory */
 void see_pci(void);
+void see_smram(void);
 void see_memory(bool all);
 void see_end(const char *what);
 

@@ -41,7 +41,8 @@ TEETH = ('X1.gpr', 'X1.flags', 'X1.vectors', 'X1.bases', 'X1.debug', 'X2.init', 
          'A2.walk', 'A2.dma', 'A2.over', 'A7.tlb', 'A7.slb', 'A7.switch', 'A8.release', 'A8.kill',
          'D2.frame', 'D4.attrs', 'W2.owner', 'W3.window')
 TEETH_SEEDS = 400
-QUICK_TEETH = ('X1.gpr', 'X1.vectors', 'X2.info', 'A2.cpu')
+QUICK_TEETH = ('X1.gpr', 'X1.flags', 'X1.vectors', 'X1.bases', 'X1.debug', 'X2.info', 'X3.jump', 'A2.cpu', 'A2.dma',
+               'A8.kill', 'A8.release', 'W2.owner')
 
 
 def arguments():

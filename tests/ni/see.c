@@ -5,6 +5,9 @@
 #define LOW_END         0xa0000ul       /* then the hole, with SMRAM behind it */
 #define RAM_END         (64 * MIB)
 #define CHUNK           (16 * PAGE_SIZE)
+#define SMRAM_BYTES     0x20000
+#define MCH_SMRAM       0x9c
+#define SMRAM_OPEN      0x4000          /* D_OPEN of the byte at 0x9d */
 #define FX_BYTES        416             /* what FXSAVE writes */
 
 uint64_t show_seed, show_step;
@@ -249,6 +252,18 @@ static void see_function(struct pci at)
     for (unsigned i = 0; i < 256; i += 4) {
         see(SEE_pci, "pci", pci_read(at, i));
     }
+}
+
+/* Where an SMI saves registers: the 'visor may open it, unless the firmware has locked it */
+void see_smram(void)
+{
+    static const struct pci mch;
+    uint32_t before = pci_read(mch, MCH_SMRAM);
+
+    pci_write(mch, MCH_SMRAM, before | SMRAM_OPEN);
+    see(SEE_memory, "smram", pci_read(mch, MCH_SMRAM));
+    see_bytes(SEE_memory, "smram", host(LOW_END), SMRAM_BYTES);
+    pci_write(mch, MCH_SMRAM, before);
 }
 
 void see_pci(void)

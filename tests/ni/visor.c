@@ -477,6 +477,9 @@ static const char *step_strike(struct program *p)
     } else {
         start_with(p, NI_work, 1 + chance(40));
     }
+    if (smi) {
+        see_smram();
+    }
     return smi ? "smi" : "nmi";
 }
 
