@@ -29,7 +29,6 @@ static void read_there(void *arg)
         if (met) {
             return;
         }
-        asm volatile("pause");
     }
 }
 
@@ -39,7 +38,6 @@ static void write_there(void *arg)
     flush_tlb();
     while (!enough && writes(PRIMED_VA, MINE)) {
         begun = true;
-        asm volatile("pause");
     }
 }
 
