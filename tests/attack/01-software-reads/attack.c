@@ -6,7 +6,8 @@
  * Guard: A2.cpu
  * Record: A2
  * Source: what every kernel can do to its processes, and a VMM to its guests
- * Mechanism: code at level 0 loads from, stores to and jumps to a protected page through its own mapping of all memory.
+ * Mechanism: code at level 0 loads from, stores to and jumps to a protected page through its own mapping of
+ *   all memory.
  * Seen: each access ends in a page fault with P and bit 15 set; nothing is loaded, the page is unchanged.
  * Limits: one page, plain accesses; 02 has other mappings, 15 other instructions.
  */

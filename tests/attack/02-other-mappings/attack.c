@@ -5,9 +5,10 @@
  * Rule: A2, A3
  * Guard: A2.cpu
  * Record: A2
- * Source: checks that are made for one page size or mode and forgotten for another; SEV-SNP's RMP had to consider both
- * Mechanism: loads and stores through pages of 4 KiB, 2 MiB and 1 GiB, by code of compatibility mode, and by a CPU that has left long
- *   mode: with PAE, with 32-bit page tables, without paging.
+ * Source: checks that are made for one page size or mode and forgotten for another; SEV-SNP's RMP had to
+ *   consider both
+ * Mechanism: loads and stores through pages of 4 KiB, 2 MiB and 1 GiB, by code of compatibility mode, and
+ *   by a CPU that has left long mode: with PAE, with 32-bit page tables, without paging.
  * Seen: #PF, also where there is no paging; nothing is loaded, the page is unchanged.
  * Limits: real mode and SMM reach other addresses (08, 31).
  */

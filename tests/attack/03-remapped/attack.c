@@ -6,8 +6,9 @@
  * Guard: W3.window
  * Record: none: the window does not look at page tables, so there is nothing to deny
  * Source: SEVered (EuroSec 2018), which swaps nested mappings; controlled channels on SGX (S&P 2015)
- * Mechanism: between two instructions of the program its page is mapped to a page of the 'visor, by an entry, by another
- *   CR3, or by nested tables; it then reads what the 'visor says, or hands over what it writes.
+ * Mechanism: between two instructions of the program its page is mapped to a page of the 'visor, by an
+ *   entry, by another CR3, or by nested tables; it then reads what the 'visor says, or hands over what it
+ *   writes.
  * Seen: the program reads its own word, and writes its own page.
  * Limits: one data page; that code cannot be exchanged so is E1's (45).
  */

@@ -5,9 +5,10 @@
  * Rule: W2, F1, P2
  * Guard: W2.owner
  * Record: none: it is an event of that program (F1), as for a page that nobody has
- * Source: a malicious enclave or trustlet beside the victim; Guardian's Dilemma (SysTEX 2023) is about such programs
- * Mechanism: a second context, trusted or open, loads from and stores to the address where the first has its
- *   secret, or releases that page.
+ * Source: a malicious enclave or trustlet beside the victim; "Practical Enclave Malware with Intel SGX"
+ *   (DIMVA 2019)
+ * Mechanism: a second context, trusted or open, loads from and stores to the address where the first has
+ *   its secret, or releases that page.
  * Seen: the program gets F1, its RELEASE is refused; the first program's word is unchanged.
  * Limits: data accesses; 23 has two that share a vCPU's SLB, 45 jumps.
  */

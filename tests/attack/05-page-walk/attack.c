@@ -5,10 +5,11 @@
  * Rule: A2, A3
  * Guard: A2.walk
  * Record: A2
- * Source: Branch Shadowing's and Foreshadow's kin that watch accessed and dirty bits of enclaves' pages (2017); here the page
- *   itself is the table
- * Mechanism: an entry of the 'visor's tables, nested ones too, says that the program's page is the next table. What is there is
- *   taken for entries: they show in what can be reached, and the walker writes accessed and dirty bits.
+ * Source: "Telling Your Secrets Without Page Faults" (USENIX Security 2017) watches accessed bits of an
+ *   enclave's pages; here the page itself is the table
+ * Mechanism: an entry of the 'visor's tables, nested ones too, says that the program's page is the next
+ *   table. What is there is taken for entries: they show in what can be reached, and the walker writes
+ *   accessed and dirty bits.
  * Seen: the walk finds nothing present; no bit of the program's word changes.
  * Limits: a table of the third level (1 GiB pages).
  */

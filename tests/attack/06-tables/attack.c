@@ -5,9 +5,10 @@
  * Rule: A2, A3
  * Guard: A2.cpu
  * Record: A2
- * Source: Heckler (USENIX Security 2024) and WeSee (S&P 2024) deliver what they like; here the victim's page says where to
- * Mechanism: the 'visor's own tables go on into the program's page. LSL, a segment load, an interrupt then read a descriptor, a gate or
- *   a stack pointer there, set an accessed bit there, or push a frame there.
+ * Source: Heckler (USENIX Security 2024) and WeSee (S&P 2024) deliver what they like; here the victim's
+ *   page says where to
+ * Mechanism: the 'visor's own tables go on into the program's page. LSL, a segment load, an interrupt then
+ *   read a descriptor, a gate or a stack pointer there, set an accessed bit there, or push a frame there.
  * Seen: #PF each time; nothing is learnt from the page, and nothing changes in it.
  * Limits: the I/O bitmap of the TSS is read as the TSS is.
  */

@@ -5,12 +5,13 @@
  * Rule: A2, A3
  * Guard: A2.walk
  * Record: A2
- * Source: CrossLine (CCS 2021), which runs a VM on another's state; the RMP checks of SEV-SNP for such pages
- * Mechanism: SVM reads and writes memory by physical address: VMLOAD and VMSAVE, VMRUN, the bitmaps that say which I/O and which MSRs
- *   are intercepted, the area that keeps the host. The 'visor names the program's page for each, or
- *   gives the program the VMCB of a VM that is running.
- * Seen: what is read is zero; no word of the page changes. (A host save area that keeps nothing loses the host: here that is the second
- *   vCPU, which then is started anew.)
+ * Source: CrossLine (CCS 2021), which runs a VM on another's state; the RMP checks of SEV-SNP for such
+ *   pages
+ * Mechanism: SVM reads and writes memory by physical address: VMLOAD and VMSAVE, VMRUN, the bitmaps that
+ *   say which I/O and which MSRs are intercepted, the area that keeps the host. The 'visor names the
+ *   program's page for each, or gives the program the VMCB of a VM that is running.
+ * Seen: what is read is zero; no word of the page changes. (A host save area that keeps nothing loses the
+ *   host: here that is the second vCPU, which then is started anew.)
  * Limits: none.
  * Options: -smp 2
  */

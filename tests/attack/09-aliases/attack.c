@@ -6,10 +6,11 @@
  * Guard: A2.cpu
  * Record: A2
  * Source: address aliasing against SGX and SEV ("BadRAM", S&P 2025), by what the machine itself offers
- * Mechanism: with address bit 20 switched off the page is reached 1 MiB higher; a page above 4 GiB by its own address, and with 40-bit
- *   addresses from a CPU with 32-bit page tables.
+ * Mechanism: with address bit 20 switched off the page is reached 1 MiB higher; a page above 4 GiB by its
+ *   own address, and with 40-bit addresses from a CPU with 32-bit page tables.
  * Seen: #PF; nothing is read.
- * Limits: memory modules that lie about their size are not part of this machine; PAM and SMRAM are in 09-low-memory.
+ * Limits: memory modules that lie about their size are not part of this machine; PAM and SMRAM are in
+ *   09-low-memory.
  * Options: -m 3G
  */
 #include "legacy.h"

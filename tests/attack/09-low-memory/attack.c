@@ -5,9 +5,10 @@
  * Rule: A5, D1
  * Guard: A5.low
  * Record: none: the request fails, with AS_E_PAGE
- * Source: memory remapping by chipset registers (PAM, SMRAM; "Preventing and Detecting Xen Hypervisor Subversions", Black Hat 2008)
- * Mechanism: ALLOC of a page below 1 MiB, or of one at the end of low memory where TSEG may be. The arbiter does not lie over those;
- *   fw_cfg then writes to the page by DMA.
+ * Source: memory remapping by chipset registers (PAM, SMRAM; "Preventing and Detecting Xen Hypervisor
+ *   Subversions", Black Hat 2008)
+ * Mechanism: ALLOC of a page below 1 MiB, or of one at the end of low memory where TSEG may be. The arbiter
+ *   does not lie over those; fw_cfg then writes to the page by DMA.
  * Seen: the page is refused; the program never gets it.
  * Limits: the first is what a chipset could remap; that it does is shown by a device that reaches it.
  */

@@ -5,7 +5,8 @@
  * Rule: A8, P3
  * Guard: A8.alloc
  * Record: none: ALLOC takes any page, and clears it
- * Source: EADD-like page acceptance without clearing; the reason for SEV-SNP's PVALIDATE and TDX's page accept
+ * Source: EADD-like page acceptance without clearing; the reason for SEV-SNP's PVALIDATE and TDX's page
+ *   accept
  * Mechanism: the 'visor gives a page with values that it chose, which the program takes for fresh memory.
  * Seen: the program reads zeros.
  * Limits: looks at the first word, the last, and one in the middle.

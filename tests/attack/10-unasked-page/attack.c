@@ -6,8 +6,8 @@
  * Guard: P3.take
  * Record: none: the program gets F1, and decides
  * Source: page replay and remapping against SEV and SEV-ES (CrossLine, CCS 2021; SEVered)
- * Mechanism: the 'visor gives a page at an address that the program has released, or never had; a program that reads there
- *   without having taken it finds zeros instead of a fault.
+ * Mechanism: the 'visor gives a page at an address that the program has released, or never had; a program
+ *   that reads there without having taken it finds zeros instead of a fault.
  * Seen: the program gets F1 until it takes the page.
  * Limits: none.
  */

@@ -5,9 +5,9 @@
  * Rule: D2
  * Guard: D2.frame
  * Record: none: the request fails, with AS_E_PROTECTED or AS_E_TWICE
- * Source: what the EPCM of SGX and the RMP of SEV-SNP are against; TDX module bugs of page ownership (Intel's and Google's review, 2023)
- * Mechanism: an open context is made over the page with a program's secret, which opens that page; the same page is given to
- *   another context, twice to one context, or is twice in a list.
+ * Source: what the EPCM of SGX, the RMP of SEV-SNP and the PAMT of TDX are against
+ * Mechanism: an open context is made over the page with a program's secret, which opens that page; the same
+ *   page is given to another context, twice to one context, or is twice in a list.
  * Seen: each request fails and nothing changes; the page stays readable by its owner alone.
  * Limits: 4 KiB pages, which are all that there are.
  */

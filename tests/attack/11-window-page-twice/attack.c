@@ -6,7 +6,8 @@
  * Guard: D2.range
  * Record: none: the request fails, with AS_E_RANGE
  * Source: page remapping inside enclaves, which SGX's EPCM forbids by the linear address it holds
- * Mechanism: ALLOC at an address where the program has a page already; CREATE of a context whose range reaches into another's.
+ * Mechanism: ALLOC at an address where the program has a page already; CREATE of a context whose range
+ *   reaches into another's.
  * Seen: each request fails; the program finds its own word at its address.
  * Limits: data pages.
  */

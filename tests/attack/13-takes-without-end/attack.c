@@ -6,9 +6,11 @@
  * Guard: D3.takes
  * Record: none: the command's result says that the table is full
  * Source: exhaustion of metadata that a guest makes the monitor keep, as in hypervisor denial of service
- * Mechanism: TAKE of 4096 pages after the other, none of which ever comes; by one program, and by two that share the limit.
+ * Mechanism: TAKE of 4096 pages after the other, none of which ever comes; by one program, and by two that
+ *   share the limit.
  * Seen: from some point on the result is AS_P_FULL, nothing is partly done, and the program goes on.
- * Limits: this table; those of contexts (65536), offers and notices are too large or too small to be attacked here.
+ * Limits: this table; those of contexts (65536), offers and notices are too large or too small to be
+ *   attacked here.
  */
 #include "lib.h"
 

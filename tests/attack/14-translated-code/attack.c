@@ -5,11 +5,13 @@
  * Rule: A7, A2
  * Guard: A7.tlb
  * Record: A2
- * Source: stale instruction fetches; the instruction side of "SEV TLB Poisoning Attacks" (USENIX Security 2021)
- * Mechanism: the 'visor runs code in its own page and gives the page to a program, which writes other words there; the 'visor
- *   jumps to the same address again.
+ * Source: the instruction side of "TLB Poisoning Attacks on AMD Secure Encrypted Virtualization" (ACSAC
+ *   2021)
+ * Mechanism: the 'visor runs code in its own page and gives the page to a program, which writes other words
+ *   there; the 'visor jumps to the same address again.
  * Seen: the fetch faults; neither the old code runs, nor the program's words.
- * Limits: the vCPU that asks. The program is at level 3, as an ENTER flushes much of the TLB of its own level in QEMU.
+ * Limits: the vCPU that asks. The program is at level 3, as an ENTER flushes much of the TLB of its own
+ *   level in QEMU.
  */
 #include "lib.h"
 

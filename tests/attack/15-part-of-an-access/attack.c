@@ -5,10 +5,12 @@
  * Rule: A2, A3
  * Guard: A2.cpu
  * Record: A2
- * Source: what Foreshadow (USENIX Security 2018) and CacheOut (S&P 2021) read, asked for by the architecture's own means
- * Mechanism: loads and stores of 8, 16 and 32 bytes, FXSAVE, locked instructions, strings, gathers, and strings of I/O over the border between an
- *   ordinary page and the program's.
- * Seen: the access faults; no byte of the program's is loaded, and none changes, not even beside a byte that may.
+ * Source: what Foreshadow (USENIX Security 2018) and CacheOut (S&P 2021) read, asked for by the
+ *   architecture's own means
+ * Mechanism: loads and stores of 8, 16 and 32 bytes, FXSAVE, locked instructions, strings, gathers, and
+ *   strings of I/O over the border between an ordinary page and the program's.
+ * Seen: the access faults; no byte of the program's is loaded, and none changes, not even beside a byte
+ *   that may.
  * Limits: 64-byte vectors do not exist on this machine (X1).
  */
 #include "lib.h"

@@ -6,8 +6,9 @@
  * Guard: A2.cpu
  * Record: A2
  * Source: Iago attacks (ASPLOS 2013) with pointers; aliases that SGX's EPCM refuses
- * Mechanism: the 'visor maps a buffer of ordinary memory, which it has agreed on with the program, to the program's own page, so that
- *   the program copies a secret out, or overwrites its own data, where it means the buffer.
+ * Mechanism: the 'visor maps a buffer of ordinary memory, which it has agreed on with the program, to the
+ *   program's own page, so that the program copies a secret out, or overwrites its own data, where it means
+ *   the buffer.
  * Seen: the access is denied also to the owner, as an event; the page is unchanged.
  * Limits: none.
  */

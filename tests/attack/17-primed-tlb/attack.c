@@ -5,11 +5,12 @@
  * Rule: A7, A2
  * Guard: A7.tlb
  * Record: A2
- * Source: stale TLB entries against SEV (TLB poisoning, "SEV TLB Poisoning Attacks", USENIX Security 2021)
- * Mechanism: the 'visor reads its own page, so that the TLB has it; gives it to a program; never flushes; accesses it again. Or the page
- *   was a page table.
+ * Source: "TLB Poisoning Attacks on AMD Secure Encrypted Virtualization" (ACSAC 2021)
+ * Mechanism: the 'visor reads its own page, so that the TLB has it; gives it to a program; never flushes;
+ *   accesses it again. Or the page was a page table.
  * Seen: the access faults; the program's word is neither read nor changed.
- * Limits: the vCPU that asks; 18 and 19 have another one, 14 code. The program is at level 3, as an ENTER flushes much of the TLB of its own level in QEMU.
+ * Limits: the vCPU that asks; 18 and 19 have another one, 14 code. The program is at level 3, as an ENTER
+ *   flushes much of the TLB of its own level in QEMU.
  */
 #include "lib.h"
 

@@ -6,7 +6,8 @@
  * Guard: A7.tlb
  * Record: A2
  * Source: the races that SEV-SNP's RMPUPDATE and PVALIDATE order; TLB shootdown left to an enemy
- * Mechanism: vCPU 1 loops over a load or a store; vCPU 0 does ALLOC, and the program there keeps a secret in the page.
+ * Mechanism: vCPU 1 loops over a load or a store; vCPU 0 does ALLOC, and the program there keeps a secret
+ *   in the page.
  * Seen: vCPU 1 faults before the ALLOC is done, so it never meets the program's word.
  * Limits: one page.
  * Options: -smp 2

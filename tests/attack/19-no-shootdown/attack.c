@@ -5,9 +5,10 @@
  * Rule: A7, A2
  * Guard: A7.tlb
  * Record: A2
- * Source: "SEV TLB Poisoning Attacks" (USENIX Security 2021): flushing was the hypervisor's business
- * Mechanism: vCPU 1 has a page in its TLB and goes to sleep; vCPU 0 gives the page to a program and tells vCPU 1 nothing; vCPU 1
- *   wakes up and accesses it.
+ * Source: "TLB Poisoning Attacks on AMD Secure Encrypted Virtualization" (ACSAC 2021): flushing was the
+ *   hypervisor's business
+ * Mechanism: vCPU 1 has a page in its TLB and goes to sleep; vCPU 0 gives the page to a program and tells
+ *   vCPU 1 nothing; vCPU 1 wakes up and accesses it.
  * Seen: it faults; the program's word is neither read nor changed.
  * Limits: one page.
  * Options: -smp 2

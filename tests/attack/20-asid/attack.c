@@ -6,10 +6,11 @@
  * Guard: W3.window
  * Record: none: the window does not look at page tables, nor at what names them
  * Source: CrossLine (CCS 2021): a VM with the ASID of another
- * Mechanism: the program is stopped in one VM and goes on in another with the same ASID and no TLB flush, where its window address
- *   is mapped to a page of the 'visor's.
+ * Mechanism: the program is stopped in one VM and goes on in another with the same ASID and no TLB flush,
+ *   where its window address is mapped to a page of the 'visor's.
  * Seen: the program reads its own word.
- * Limits: QEMU's CPUs have no PCID, and flush their TLB at each VMRUN; what could be stale is tried in 17 to 19, 21 and 23.
+ * Limits: QEMU's CPUs have no PCID, and flush their TLB at each VMRUN; what could be stale is tried in 17
+ *   to 19, 21 and 23.
  */
 #include "lib.h"
 

@@ -5,8 +5,10 @@
  * Rule: A7, P2
  * Guard: A7.slb
  * Record: none: the SLB asks the arbiter anew, which knows no such page (F1)
- * Source: stale TLB entries of a guest that migrates between CPUs ("SEV TLB Poisoning Attacks", USENIX Security 2021)
- * Mechanism: the program uses a page on vCPU 0, releases it on vCPU 1, and is run on vCPU 0 again; the page is the 'visor's now.
+ * Source: "TLB Poisoning Attacks on AMD Secure Encrypted Virtualization" (ACSAC 2021), of guests that move
+ *   between CPUs
+ * Mechanism: the program uses a page on vCPU 0, releases it on vCPU 1, and is run on vCPU 0 again; the page
+ *   is the 'visor's now.
  * Seen: F1; the program neither believes the 'visor's words nor gives its own away.
  * Limits: one page.
  * Options: -smp 2

@@ -5,7 +5,8 @@
  * Rule: E5
  * Guard: E5.running
  * Record: E5
- * Source: AsyncShock (ESORICS 2016) and Game of Threads (ASPLOS 2020): concurrency that a program does not expect
+ * Source: AsyncShock (ESORICS 2016) and Game of Threads (ASPLOS 2020): concurrency that a program does not
+ *   expect
  * Mechanism: while the program runs on vCPU 1, vCPU 0 STARTs it.
  * Seen: #GP(0) on vCPU 0; the program is undisturbed.
  * Limits: one context with one PSP; several threads are not part of this version.

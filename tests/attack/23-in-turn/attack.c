@@ -5,8 +5,10 @@
  * Rule: A7, W2
  * Guard: A7.switch
  * Record: none: after the switch the SLB asks the arbiter, which refuses (F1)
- * Source: TLB entries shared by ASID ("SEV TLB Poisoning Attacks", USENIX Security 2021)
- * Mechanism: the victim uses its page, so that the SLB has it; at once another program runs there and accesses the same address.
+ * Source: "TLB Poisoning Attacks on AMD Secure Encrypted Virtualization" (ACSAC 2021), where two share an
+ *   ASID
+ * Mechanism: the victim uses its page, so that the SLB has it; at once another program runs there and
+ *   accesses the same address.
  * Seen: F1; the victim's word is neither read nor changed.
  * Limits: data pages.
  */

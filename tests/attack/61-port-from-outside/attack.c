@@ -5,9 +5,10 @@
  * Rule: P1, P2, W6
  * Guard: P1.port
  * Record: P1
- * Source: a secure monitor's calls made by the normal world; in SGX, EACCEPT can be done by the enclave alone
- * Mechanism: outside of any context the 'visor writes the address of a program's page to the port's registers, at the physical
- *   page where they are.
+ * Source: a secure monitor's calls made by the normal world; in SGX, EACCEPT can be done by the enclave
+ *   alone
+ * Mechanism: outside of any context the 'visor writes the address of a program's page to the port's
+ *   registers, at the physical page where they are.
  * Seen: nothing is released; reads give zero.
  * Limits: none.
  */

@@ -6,8 +6,9 @@
  * Guard: P2.refuse
  * Record: none: the command's result says that it is refused
  * Source: Iago attacks (ASPLOS 2013): an answer of the OS that makes a program free its own memory
- * Mechanism: the 'visor answers with an address at which the program then does RELEASE: its text, or the page of an open
- *   channel's ring. The page becomes the 'visor's, who reads it while hardware and program still use it.
+ * Mechanism: the 'visor answers with an address at which the program then does RELEASE: its text, or the
+ *   page of an open channel's ring. The page becomes the 'visor's, who reads it while hardware and program
+ *   still use it.
  * Seen: AS_P_REFUSED; the page stays protected.
  * Limits: a program that releases its data gets what it asked for.
  */
