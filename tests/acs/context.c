@@ -72,6 +72,8 @@ static void copy_image(struct ctx *c, uint64_t bytes)
         c->page[i] = page_alloc();
         if (i * PAGE_SIZE < bytes) {
             memcpy(host(c->page[i]), host(c->image + i * PAGE_SIZE), PAGE_SIZE);
+        } else {                        /* L3: not for the program */
+            *(uint64_t *)host(c->page[i] + PAGE_SIZE - 8) = GARBAGE;
         }
     }
     if (c->open) {
