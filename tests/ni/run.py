@@ -37,7 +37,7 @@ FLAGS = 0x240cd5                # ID AC OF DF SF ZF AF PF CF
 
 # Each must be caught, within so many seeds
 TEETH = ('X1.gpr', 'X1.flags', 'X1.vectors', 'X1.bases', 'X1.debug', 'X2.init', 'X2.rip', 'X2.info',
-         'X3.jump', 'X5.throw', 'F1.page', 'E2.entry', 'E4.frame', 'E6.debug', 'A1.attrs', 'A2.cpu',
+         'X3.jump', 'X5.throw', 'F1.page', 'E3.kept', 'E2.entry', 'E4.frame', 'E6.debug', 'A1.attrs', 'A2.cpu',
          'A2.walk', 'A2.dma', 'A2.over', 'A7.tlb', 'A7.slb', 'A7.switch', 'A8.release', 'A8.kill',
          'D2.frame', 'D4.attrs', 'W2.owner', 'W3.window')
 TEETH_SEEDS = 400
