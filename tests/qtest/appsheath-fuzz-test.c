@@ -491,7 +491,10 @@ static void test_channels(void)
     sheath_stop(f.s);
 }
 
-/* AddressSanitizer: what it keeps of freed memory is no leak, all else is */
+/*
+ * What AddressSanitizer or malloc keep of freed memory is no leak, all else is;
+ * the reader of these is QEMU.
+ */
 static void look_for_leaks(void)
 {
     g_autofree char *options = g_strdup_printf(
@@ -499,6 +502,8 @@ static void look_for_leaks(void)
         g_getenv("ASAN_OPTIONS") ?: "");
 
     g_setenv("ASAN_OPTIONS", options, true);
+    g_setenv("MALLOC_ARENA_MAX", "1", true);
+    g_setenv("MALLOC_MMAP_THRESHOLD_", "65536", true);
 }
 
 /*
