@@ -181,8 +181,8 @@ static bool busy(void *opaque, uint64_t frame)
 }
 
 /* In the order of the list, page by page (D1) */
-static uint32_t judge(const Machine *m, const AsContext *c, uint64_t va,
-                      const Request *r, uint64_t *bad)
+static uint32_t judge(const Machine *m, uint64_t va, const Request *r,
+                      uint64_t *bad)
 {
     for (uint64_t i = 0; i < r->count; i++) {
         uint64_t f = r->frames[i];
@@ -197,10 +197,7 @@ static uint32_t judge(const Machine *m, const AsContext *c, uint64_t va,
             }
         }
         if (m->frames[f].owner) {
-            /* hardware has killed the context meanwhile: whichever, it fails */
-            return c->alive || m->frames[f].owner != c ||
-                   m->frames[f].va - va >= i * AS_PAGE_SIZE ? AS_E_PROTECTED
-                                                            : AS_E_TWICE;
+            return AS_E_PROTECTED;
         }
         if (m->frames[f].pins) {
             return AS_E_BUSY;
@@ -230,7 +227,7 @@ static void take_list(Input *in, Request *r)
 static bool add_pages(Machine *m, Request *r, AsContext *c, uint64_t va)
 {
     uint64_t bad = UINT64_MAX, want_bad = UINT64_MAX;
-    uint32_t want = judge(m, c, va, r, &want_bad);
+    uint32_t want = judge(m, va, r, &want_bad);
     uint32_t got = as_add_pages(m->a, c, va, r->frames, r->count, busy, m, &bad);
 
     MUST("D1", got == want && (!got || bad == want_bad));
@@ -308,12 +305,10 @@ static void finish_create(Machine *m, Input *in)
     m->making.context = NULL;
 }
 
-/* do_alloc(): the context may have been killed by hardware since it was found */
+/* do_alloc(); until it is finished hardware may kill the context */
 static void alloc(Machine *m, Input *in)
 {
-    unsigned which = take(in, 1);
-    AsContext *c = which & 8 ? m->dying[which % CONTEXTS]
-                             : m->living[which % CONTEXTS];
+    AsContext *c = m->living[take(in, 1) % CONTEXTS];
     uint64_t va = VA(take(in, 1) % (PAGES + 2));
     Request r;
 
