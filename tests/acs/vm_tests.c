@@ -254,7 +254,7 @@ static void timer(struct ctx *c)
 
     into_vm(c);
     prepare(c);
-    c->timer = 50;
+    c->timer = 400;             /* a busy host gets on as well */
     start(c, ACT_loop);
     for (; i < 500 && (i < 20 || tsc() < deadline) && !failed(); i++) {
         want_exit(c, VMEXIT_INTR, 0);
@@ -361,7 +361,7 @@ const struct test vm_tests[] = {
     { "X1,X2/page-fault", page_fault, BOTH | VM | SHADOW | ALIKE },
     { "F1,X2/window", window_fault, BOTH | VM | SHADOW | ALIKE },
     { "X1,X2/nested-page-fault", nested_fault, BOTH | VM | ALIKE },
-    { "X1,X2,E4/timer", timer, BOTH | VM | SHADOW },
+    { "X1,X2,E4/timer", timer, BOTH | VM },
     { "E4/in-and-out-of-a-vm", migrate, BOTH | SHADOW },
     { "E5,E2/frames", frames, BOTH | VM | SHADOW | ALIKE },
     { "E8,A8/vmrun", vmrun_inside, LEVEL0 | ALIKE },
