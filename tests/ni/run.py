@@ -275,7 +275,7 @@ class Run:
 
 # ---- TAP ----
 
-NAME = 'X1,X2,X3,X5,F1,A2,A3,A4,A8,D2,E6,W2,W3,P1/noninterference'
+NAME = 'X1,X2,X3,X5,F1,A1,A2,A7,A8,D2,D4,E2,E4,E6,W2,W3/noninterference'
 
 
 class Tap:

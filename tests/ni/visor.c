@@ -313,8 +313,6 @@ static bool can(const struct program *p, unsigned action)
         return !metal0;
     case NI_vmrun:
         return one_in(8);
-    case NI_leave: case NI_work:
-        return true;
     default:
         return true;
     }
@@ -573,47 +571,62 @@ static uint64_t some_va(const struct program *p)
     return one_in(8) ? chance(1ul << 48) : some_window_page(p) + (one_in(8) ? 8 : 0);
 }
 
+/* What an operation does not use is zero, or nothing but that would be tried (D1) */
+static void shape(struct as_request *req, const struct program *p)
+{
+    switch (req->op) {
+    case AS_OP_CREATE:
+        req->psp = some_va(p);
+        break;
+    case AS_OP_ALLOC:
+        req->flags = req->device = req->direction = 0;
+        break;
+    case AS_OP_DESTROY:
+        *req = (struct as_request) {
+            .op = AS_OP_DESTROY, .psp = req->psp + (one_in(6) ? 0 : PAGE_SIZE),
+        };
+        break;
+    case AS_OP_OPEN:
+    case AS_OP_CLOSE:
+        req->list = req->count = req->flags = 0;
+        req->len = PAGE_SIZE;
+        break;
+    case AS_OP_QUERY:
+        req->va = req->count = req->direction = req->flags = 0;
+        req->list = one_in(2) ? some_owned() : spy_page;
+        req->len = 64 * (1 + chance(20));
+        req->psp = req->device == AS_QUERY_PAGES ? p->c.base : 0;
+        break;
+    }
+}
+
+/* The secret as a list of pages (D4) */
+static void ask_for_secret_pages(struct as_request *req, const struct program *p)
+{
+    *req = (struct as_request) {
+        .op = AS_OP_ALLOC, .psp = p->c.base, .va = extra_va(p, 32), .count = 16,
+        .list = page_at(p, image_va(p, NI_INFO_SECRET) + NI_LIST) + NI_LIST % PAGE_SIZE +
+                8 * chance(100),
+    };
+}
+
 /* Anything, well-formed or not; nothing of it may tell a secret (D) */
 static const char *step_request(struct program *p)
 {
     struct as_request req = {
         .op = one_in(8) ? chance(9) : 2 + chance(5), .flags = one_in(8), .psp = p->c.base,
-        .count = chance(4), .device = chance(4), .direction = chance(2),
+        .va = some_va(p), .list = (uint64_t)list, .count = chance(4), .device = chance(4),
+        .direction = chance(2),
     };
 
     for (unsigned i = 0; i < 4; i++) {
         list[i] = one_in(2) ? some_owned() : one_in(4) ? chance(1ul << 40)
                               : pool_base + chance(POOL_PAGES) * PAGE_SIZE;
     }
-    if (req.op == AS_OP_CREATE) {
-        req.psp = some_va(p);
-    }
-    if (req.op == AS_OP_DESTROY && !one_in(6)) {
-        req.psp += PAGE_SIZE;
-    }
-    req.va = some_va(p);
-    req.list = (uint64_t)list;
-    if (one_in(3)) {            /* the secret as a list of pages (D4) */
-        req.op = AS_OP_ALLOC;
-        req.va = extra_va(p, 0) + 32 * PAGE_SIZE;
-        req.list = page_at(p, image_va(p, NI_INFO_SECRET) + NI_LIST) + NI_LIST % PAGE_SIZE +
-                   8 * chance(100);
-        req.count = 16;
-    } else if (req.op == AS_OP_QUERY) {
-        req.va = req.count = req.direction = 0;
-        req.flags = 0;
-        req.list = one_in(2) ? some_owned() : spy_page;
-        req.len = 64 * (1 + chance(20));
-        req.psp = req.device == AS_QUERY_PAGES ? p->c.base : 0;
-    } else if (req.op == AS_OP_OPEN || req.op == AS_OP_CLOSE) {
-        req.list = req.count = 0;
-        req.flags = 0;
-        req.len = PAGE_SIZE;
-    } else if (req.op == AS_OP_ALLOC) {
-        req.device = req.direction = 0;
-        req.flags = 0;
-    } else if (req.op == AS_OP_DESTROY) {
-        req = (struct as_request) { .op = AS_OP_DESTROY, .psp = req.psp };
+    if (one_in(3)) {
+        ask_for_secret_pages(&req, p);
+    } else {
+        shape(&req, p);
     }
     see(SEE_log, "op", req.op);
     see(SEE_log, "status", request(&req));
