@@ -539,10 +539,10 @@ bool at_landing(const struct ctx *c)
     return s->vector == VEC_LANDING && s->st.rip == landing_of(c) + 2;
 }
 
-/* An interrupt may come before the first fetch from the window, still outside, an NMI earlier still */
+/* An interrupt may come before the first fetch from the window, still outside, an NMI or #MC earlier still */
 static bool before_enter(const struct ctx *c, const struct seen *s)
 {
-    if (!c->vm && s->vector == 2 && s->st.rip - c->base >= AS_PAGE_SIZE) {
+    if (!c->vm && (s->vector == 2 || s->vector == 18) && s->st.rip - c->base >= AS_PAGE_SIZE) {
         return true;
     }
     bool interrupt = c->vm ? s->exit == VMEXIT_INTR || s->exit == VMEXIT_NMI

@@ -20,6 +20,8 @@
 #define IPI_STARTUP     0x4600
 #define CR4_MCE         (1ul << 6)
 #define CR4_PKE         (1ul << 22)
+#define MSR_MCG_STATUS  0x17a
+#define MSR_MC1_STATUS  0x405
 #define MSR_EFER        0xc0000080
 #define MSR_STAR        0xc0000081
 #define MSR_LSTAR       0xc0000082
@@ -220,6 +222,10 @@ void acs_trap(struct frame *f, const struct state *st)
 {
     struct cpu *me = this_cpu();
 
+    if (f->vector == 18) {              /* or the next one is a reset */
+        wrmsr(MSR_MC1_STATUS, 0);
+        wrmsr(MSR_MCG_STATUS, 0);
+    }
     if (me->inside) {
         me->inside = false;
         record(&me->seen, f, st);
@@ -232,8 +238,8 @@ void acs_trap(struct frame *f, const struct state *st)
         trap(f);
     } else if (from_apic(f->vector)) {
         LAPIC[LAPIC_EOI] = 0;           /* a job */
-    } else if (f->vector == 2) {
-        return;                         /* an NMI that came too early or too late */
+    } else if (f->vector == 2 || f->vector == 18) {
+        return;                         /* an NMI or #MC that came too early or too late */
     } else if (me->recover) {
         record(&me->seen, f, st);
         recover(me);
