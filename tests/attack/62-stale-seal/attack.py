@@ -6,7 +6,7 @@ Row: 62
 Rule: P3
 Guard: program.version
 Record: none: ordinary memory is the 'visor's; hardware has no part in it but that the program must take a page before it uses it
-Source: rollback and replay of swapped enclave pages, against which SGX has version arrays (EWB and ELDU); SEVered (2018)
+Source: rollback and replay of swapped enclave pages, against which SGX has version arrays (EWB and ELDU)
 Mechanism: Thimble is asked for a page and seals it into ordinary memory; it gets it back, is asked once more and seals it
   anew; then the 'visor puts the first sealed copy in the place of the second, and Thimble touches its page.
 Seen: Thimble finds that the seal is not the last one, and ends; it does not go on with the old page.
