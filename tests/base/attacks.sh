@@ -32,7 +32,7 @@ echo | attack Limits ''
 test_that 'a field that is missing' says 1 'its header lacks Limits' run --index
 
 mkdir "$tmp/tests/acs"
-echo 'def make_key(args, path): pass' >"$tmp/tests/acs/run.py"
+printf 'OUT = ""\ndef make_key(args, path): pass\n' >"$tmp/tests/acs/run.py"
 verdict() { printf 'import os\nprint("attack one:", "%s" if os.environ["APPSHEATH_MACHINE"] else "%s")\n' "$2" "$1"; }
 verdict contained succeeded | attack Row 1
 test_that 'a row without an attack' says 1 'none for [2, 3, 4' run
