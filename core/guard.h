@@ -62,6 +62,7 @@
     X(E6_DEBUG, "E6.debug", "the 'visor's breakpoints do not fire inside") \
     X(E6_STEP, "E6.step", "the 'visor's single step does not fire inside") \
     X(E8_LEVEL, "E8.level", "a change of level leaves") \
+    X(E8_TRANSFER, "E8.transfer", "gates, SYSCALL and SYSENTER leave first") \
     X(E8_MODE, "E8.mode", "a change of mode kills") \
     X(X1_GPR, "X1.gpr", "general registers are flushed") \
     X(X1_FLAGS, "X1.flags", "flags are flushed") \

@@ -31,6 +31,10 @@ typedef struct AppSheathHooks {
     void (*vmrun)(struct CPUArchState *env, uintptr_t retaddr);
     /* T1: who gets input events of these kinds instead of everyone else */
     void *(*key_handler)(uint32_t mask);
+    /* E8: a far call or jump is about to go through a gate */
+    void (*gate)(struct CPUArchState *env, uintptr_t retaddr);
+    /* E8: SYSCALL, or SYSENTER, has just been executed */
+    void (*transfer)(struct CPUArchState *env, bool syscall);
 } AppSheathHooks;
 
 extern AppSheathHooks appsheath_hooks;
@@ -74,6 +78,20 @@ static inline void appsheath_vmrun(struct CPUArchState *env, uintptr_t retaddr)
 {
     if (appsheath_hooks.vmrun) {
         appsheath_hooks.vmrun(env, retaddr);
+    }
+}
+
+static inline void appsheath_gate(struct CPUArchState *env, uintptr_t retaddr)
+{
+    if (appsheath_hooks.gate) {
+        appsheath_hooks.gate(env, retaddr);
+    }
+}
+
+static inline void appsheath_transfer(struct CPUArchState *env, bool syscall)
+{
+    if (appsheath_hooks.transfer) {
+        appsheath_hooks.transfer(env, syscall);
     }
 }
 

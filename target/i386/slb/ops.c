@@ -650,6 +650,26 @@ static void hook_cpu_init(CPUX86State *env)
     }
 }
 
+/* Where a gate leads to is the 'visor's to say: not into the middle of the
+ * program, and nothing is pushed for it */
+static void hook_gate(CPUX86State *env, uintptr_t ra)
+{
+    AppSheathSlb *s = slb_of(env_cpu(env));
+
+    if (slb_inside(env) && AS_GUARD(E8_LEVEL) && AS_GUARD(E8_TRANSFER)) {
+        slb_fault(s, AS_CAUSE_FORM, s->context->psp, MMU_INST_FETCH, ra);
+    }
+}
+
+/* E8: the same with LSTAR and SYSENTER_EIP; the instruction is done, and what
+ * follows begins outside */
+static void hook_transfer(CPUX86State *env, bool syscall)
+{
+    if (slb_inside(env) && AS_GUARD(E8_TRANSFER)) {
+        slb_leave_by_transfer(slb_of(env_cpu(env)), syscall);
+    }
+}
+
 static void hook_vmrun(CPUX86State *env, uintptr_t ra)
 {
     CPUState *cs = env_cpu(env);
@@ -696,6 +716,8 @@ void slb_install(void)
     appsheath_hooks.vmexit = hook_vmexit;
     appsheath_hooks.cpu_init = hook_cpu_init;
     appsheath_hooks.vmrun = hook_vmrun;
+    appsheath_hooks.gate = hook_gate;
+    appsheath_hooks.transfer = hook_transfer;
 }
 
 /*

@@ -101,6 +101,12 @@ G_NORETURN void slb_enter(AppSheathSlb *s, AsPage *page, uint64_t addr);
 G_NORETURN void slb_leave_by_jump(AppSheathSlb *s);
 
 /**
+ * slb_leave_by_transfer - E8: SYSCALL or SYSENTER is done; does not return
+ * @syscall: SYSCALL, which at level 3 is an event
+ */
+G_NORETURN void slb_leave_by_transfer(AppSheathSlb *s, bool syscall);
+
+/**
  * slb_event - X2: push a frame, flush, RIP at the resume point
  * @cause: AS_CAUSE_*
  * @vector: of the event, or AS_VECTOR_NONE

@@ -273,15 +273,7 @@ uint64_t slb_mode(CPUX86State *env)
            (uint64_t)!!(env->cr[4] & CR4_LA57_MASK) << 33;
 }
 
-/* SYSCALL at level 3: told by where it went; RCX and R11 are what it saved */
-static bool did_syscall(AppSheathSlb *s)
-{
-    CPUX86State *env = cpu_env(s->cs);
-
-    return s->context->level == 3 && (env->hflags & HF_CPL_MASK) == 0 &&
-           env->eip == env->lstar;
-}
-
+/* At level 3; RCX and R11 are what it saved */
 static void leave_by_syscall(AppSheathSlb *s)
 {
     CPUX86State *env = cpu_env(s->cs);
@@ -306,9 +298,7 @@ void slb_settle(AppSheathSlb *s)
     uint64_t rsp = env->regs[R_ESP];
     bool up;
 
-    if (did_syscall(s)) {
-        leave_by_syscall(s);
-    } else if (cpl != s->context->level) {
+    if (cpl != s->context->level) {
         trace_appsheath_leave(s->cs->cpu_index, s->context->psp, "level");
         up = cpl < s->context->level;
         step_outside(s, true);                                  /* E8 */
@@ -335,6 +325,15 @@ void slb_leave_by_jump(AppSheathSlb *s)
         }
     }
     cpu_loop_exit_noexc(s->cs);
+}
+
+void slb_leave_by_transfer(AppSheathSlb *s, bool syscall)
+{
+    if (syscall && s->context->level == 3) {
+        leave_by_syscall(s);
+        cpu_loop_exit_noexc(s->cs);
+    }
+    slb_leave_by_jump(s);
 }
 
 static void push_frame(AppSheathSlb *s, AsRegs *r)
