@@ -21,6 +21,8 @@ from machine import Machine, Trouble, shown, slowness, stop_well  # noqa: E402
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NAME = 'Thimble'
 PASSPHRASE = 'Open Sesame 42'
+QUESTION = 'Pay 20 to bob? y/n'
+FORGED = 'os: Thimble: Pay 2000 to mallory? y/n'
 LIMIT = 60                      # seconds for all of it
 HOST_MEMORY = 512               # MiB that must be free here
 FIRST_VNC = 5900
@@ -200,8 +202,8 @@ class Walkthrough:
                 'timer interrupts and new pages, and has a page swapped out and in, sealed.',
                 shows)
 
-    def wait_for_input(self, m):
-        m.wait_line('^visor: the OS waits for keys')
+    def wait_for_input(self, m, what='keys'):
+        m.wait_line(f'^visor: the OS waits for {what}')
         m.wait_for('the end of the guard time (T3)', lambda: not m.lcd('guard'))
 
     def type_passphrase(self, m):
@@ -216,12 +218,39 @@ class Walkthrough:
         need(colours > 1, 'the LCD is blank while the channel is open')
         said = self.type_passphrase(m)
         need(said.endswith(proof()), f'"{said}" is not the proof of the passphrase')
-        m.wait_line('^visor: the OS wants its keyboard channel closed: done')
-        need(m.lcd('name') == '', 'the LCD still shows a name')
-        need(self.picture(m, 'kbd0', 'lcd-closed.png') == 1, 'the LCD is not blank again')
+        m.wait_trace('^appsheath_channel .* closed')
+        events = m.trace('^appsheath_(lcd|channel)')
+        closed = next(n for n, e in enumerate(events) if e.endswith(' closed'))
+        need("name='' " in events[closed - 1], 'the LCD was not blank when the channel was closed')
         return (f'The LCD shows "{NAME}"; the keys typed arrive in the protected page, and the '
                 'OS prints a value that depends on them.',
                 [m.wait_trace(f"^appsheath_lcd name='{NAME}'"), said])
+
+    def answer(self, m):
+        m.press('y')
+        m.press('ret')
+        said = m.wait_line('^os: Thimble: you said ')
+        need('yes' in said, f'"{said}", but the person said yes')
+        return said
+
+    def step_pay(self):
+        m = self.trusted
+        self.wait_for_input(m, 'an answer')
+        forged = m.wait_line('^os: Thimble: Pay ')
+        need(forged == FORGED, f'the screen shows "{forged}"')
+        m.wait_for('the question on the LCD (T4)', lambda: m.lcd('text') == QUESTION)
+        need(m.lcd('name') == NAME, f'the LCD shows "{m.lcd("name")}"')
+        self.picture(m, 'kbd0', 'lcd-pay.png')
+        self.picture(m, 'screen', 'screen-pay.png')
+        said = self.answer(m)
+        m.wait_line('^visor: the OS wants its LCD channel closed: done')
+        need(m.lcd('name') == m.lcd('text') == '', 'the LCD still shows something')
+        need(self.picture(m, 'kbd0', 'lcd-closed.png') == 1, 'the LCD is not blank again')
+        need(not m.find_lines('20 to bob'), 'what the LCD alone should show was on the screen')
+        return (f'The OS asks "{QUESTION}" on the LCD, under its name; the \'visor draws another '
+                'question on the screen, and who looks at the LCD is not taken in.',
+                [m.wait_trace(f"^appsheath_lcd .* text='{re.escape(QUESTION)}'"), forged, said,
+                 m.wait_line('^attack: the question on this screen was mine')])
 
     def step_attacks(self):
         m = self.trusted
@@ -252,19 +281,23 @@ class Walkthrough:
         need(self.picture(m, 'kbd0', 'lcd-open-context.png') == 1, 'the LCD is not blank')
         need(m.lcd('name') == '', 'the LCD shows a name')
         self.type_passphrase(m)
+        self.wait_for_input(m, 'an answer')
+        need(m.lcd('name') == m.lcd('text') == '', 'the LCD shows something')
+        self.answer(m)
         reads = m.wait_line('^visor: I can read its memory')
         need(reads.endswith(secret()), f'"{reads}" is not the OS\'s secret')
         m.wait_line('^visor: the OS still runs')
         ours, theirs = (x.find_lines('^os: ') for x in (m, self.trusted))
-        need(ours == theirs and len(ours) > 5, 'the OS said something else in the open context')
+        theirs.remove(FORGED)   # once: that line was the 'visor's, as it owned up to in step_pay()
+        need(ours == theirs and len(ours) > 8, 'the OS said something else in the open context')
         self.picture(m, 'screen', 'screen-open-context.png')
         need(m.stop() == 0, 'QEMU did not end well')
         return ('The same image without the key, in an open context, behaves the same byte for '
                 "byte; the 'visor reads its memory at will, and the LCD stays blank.",
                 [granted, f'the same {len(ours)} lines of the OS', reads])
 
-    STEPS = (step_key, step_context, step_enter, step_life, step_input, step_attacks,
-             step_kill, step_open)
+    STEPS = (step_key, step_context, step_enter, step_life, step_input, step_pay,
+             step_attacks, step_kill, step_open)
 
     def stop(self):
         for m in (self.trusted, self.open):
@@ -317,7 +350,8 @@ def vnc(args):
               f'  127.0.0.1:{args.display}   (port {FIRST_VNC + args.display}): the screen\n'
               f'  127.0.0.1:{args.display + 1}   (port {FIRST_VNC + args.display + 1}): '
               "the keyboard's LCD\n"
-              'and type a passphrase and Enter in either of them.\n', flush=True)
+              'and type a passphrase and Enter in either of them; then answer what the LCD asks.\n',
+              flush=True)
         m.process.wait()
         raise m.ended()
     except KeyboardInterrupt:

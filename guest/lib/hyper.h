@@ -79,6 +79,8 @@ struct boot_info {
 #define PHASE_INPUT     3       /* the channel is open: type the passphrase, ended by Enter */
 #define PHASE_IDLE      4       /* all is done; the OS computes for ever with a secret in its registers and memory.
                                    RSI: the window page that holds the secret */
+#define PHASE_ASK       5       /* both channels are open, a question is on the LCD: answer y or n, and Enter.
+                                   Comes between PHASE_INPUT and PHASE_IDLE */
 
 /* Exit codes of HC_EXIT */
 #define EXIT_BOOT_INFO  1       /* struct boot_info makes no sense */

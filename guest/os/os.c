@@ -7,10 +7,8 @@
  */
 #include "os.h"
 #include "../lib/entry.h"
-#include "../lib/keys.h"
 #include "../lib/mem.h"
 #include "../lib/port.h"
-#include "../lib/ring.h"
 
 #define TICKS 3
 
@@ -21,8 +19,6 @@
 #define EXIT_PAUSE      0x77
 #define EXIT_HLT        0x78
 #define EXIT_NPF        0x400
-
-enum { PAGE_RING, PAGE_SECRET, PAGE_SWAP };
 
 extern uint64_t thread[8];              /* entry.S; the canary is its word 5 */
 
@@ -207,53 +203,6 @@ static void use_swapping(void)
     }
 }
 
-/* Keys until Enter; a line with lost keys or too many starts again. */
-static void read_line(struct ring_reader *ring, struct keys_line *line)
-{
-    struct as_key_event event;
-    bool done = false, lost = false;
-
-    while (!done) {
-        switch (ring_next(ring, &event)) {
-        case RING_EMPTY:
-            hypercall(HC_WAIT, 0, 0, 0);
-            continue;
-        case RING_BAD:
-            give_up(EXIT_NO_INPUT, "Thimble: the ring of keys makes no sense; I end.\n");
-        case RING_LOST:
-            lost = true;
-            break;
-        case RING_EVENT:
-            break;
-        }
-        done = keys_feed(line, event.code, event.down);
-        if (done && (lost || line->too_long)) {
-            keys_restart(line);
-            say("Thimble: keys were lost, or too many came. Please type it again.\n");
-            done = lost = false;
-        }
-    }
-}
-
-static void read_passphrase(struct keys_line *line)
-{
-    void *page = heap_page(PAGE_RING);
-    uint64_t channel = AS_DEV_KEYBOARD << 8 | AS_DIR_IN;
-    struct ring_reader ring;
-
-    if (port_offer(AS_DEV_KEYBOARD, AS_DIR_IN, page, 1) != AS_P_OK ||
-        hypercall(HC_OPEN, channel, (uintptr_t)page, AS_PAGE_SIZE) != AS_OK ||
-        ring_open(&ring, page, AS_PAGE_SIZE) == RING_BAD) {
-        give_up(EXIT_NO_INPUT, "Thimble: I get no keys from the keyboard; I end.\n");
-    }
-    say("Thimble: if the display on your keyboard shows my name, type the passphrase.\n");
-    hypercall(HC_PHASE, PHASE_INPUT, 0, 0);
-    read_line(&ring, line);
-    /* Whatever the answer: we listen no more, and the ring holds nothing. */
-    hypercall(HC_CLOSE, channel, (uintptr_t)page, AS_PAGE_SIZE);
-    memset(page, 0, AS_PAGE_SIZE);
-}
-
 /* Proof and secret have nothing in common that a person could compute. */
 static void show_proof(const char *passphrase)
 {
@@ -271,17 +220,22 @@ static void show_proof(const char *passphrase)
     say(text);
 }
 
-static _Noreturn void compute(struct keys_line *line)
+static void make_secret(const char *passphrase)
 {
     uint8_t *secret = heap_page(PAGE_SECRET);
 
-    digest(secret, "Thimble secret, first half: ", line->text);
-    digest(secret + 32, "Thimble secret, second half: ", line->text);
-    memset(line, 0, sizeof(*line));
-    if (idle((uint64_t *)secret, true)) {
+    digest(secret, "Thimble secret, first half: ", passphrase);
+    digest(secret + 32, "Thimble secret, second half: ", passphrase);
+}
+
+static _Noreturn void compute(void)
+{
+    uint64_t *secret = heap_page(PAGE_SECRET);
+
+    if (idle(secret, true)) {
         say("Thimble: I compute with my secret in all registers, for ever.\n");
         hypercall(HC_PHASE, PHASE_IDLE, (uintptr_t)secret, 0);
-        idle((uint64_t *)secret, false);
+        idle(secret, false);
     }
     give_up(EXIT_CHANGED, "Thimble: my secret changed under me; I end.\n");
 }
@@ -308,5 +262,8 @@ static void boot(uint64_t info, uint64_t rpc)
     use_swapping();
     read_passphrase(&line);
     show_proof(line.text);
-    compute(&line);
+    make_secret(line.text);
+    memset(&line, 0, sizeof(line));
+    ask_to_pay();
+    compute();
 }

@@ -6,6 +6,7 @@
  * outside.c  talks to the 'visor: call-outs, text, the stub, the IDT
  * swap.c     pages that come and go: take, seal and release, take and unseal
  * seal.c     authenticated encryption and digests
+ * person.c   keys from a person, and the line that they see on the LCD
  * os.c       the rest: what a START may ask for, and the life of the OS
  */
 #ifndef THIMBLE_OS_H
@@ -16,6 +17,7 @@
 #include <stdint.h>
 #include <appsheath/abi.h>
 #include "../lib/hyper.h"
+#include "../lib/keys.h"
 
 #define FLAGS_IF (1 << 9)
 
@@ -46,7 +48,7 @@ _Noreturn void give_up(uint64_t exit_code, const char *line);
 
 /* ---- swap.c ---- */
 
-#define HEAP_PAGES      4
+enum { PAGE_RING, PAGE_SECRET, PAGE_SWAP, PAGE_LINE, HEAP_PAGES };
 
 /* Ask for the pages of the heap and take them; false if that failed or they were not zero. */
 bool heap_init(void);
@@ -84,6 +86,14 @@ bool unseal(uint8_t *out, const uint8_t tag[SEAL_TAG], const uint8_t *in,
 
 /* SHA-256 of @label followed by @text. */
 void digest(uint8_t out[32], const char *label, const char *text);
+
+/* ---- person.c ---- */
+
+/* What the person types until Enter, by trusted input; ends the OS if there is none. */
+void read_passphrase(struct keys_line *line);
+
+/* Ask on the LCD, hear the answer, and say what it was. */
+void ask_to_pay(void);
 
 /* ---- idle.S ---- */
 bool idle(const uint64_t secret[8], bool once);

@@ -441,6 +441,28 @@ void attack_keys_end(void)
            keys_before, notices);
 }
 
+/* ---- the screen (T4): a person who looks at the LCD is not taken in ---- */
+
+static bool question_drawn;
+
+/* In the OS's colours, behind the OS's prefix: the screen is mine */
+void attack_question(void)
+{
+    static const uint8_t question[] = "Thimble: Pay 2000 to mallory? y/n\n";
+
+    say_os(question, sizeof(question) - 1);
+    question_drawn = true;
+}
+
+/* Told only now, so that the person was left to find out */
+void attack_question_end(void)
+{
+    if (question_drawn) {
+        say_attack("the question on this screen was mine, not the OS's");
+        question_drawn = false;
+    }
+}
+
 /* ---- a sealed page of an earlier day: what the OS itself must find out ---- */
 
 /* What it has sealed so far, as this OS lays it out in the memory that it shares */

@@ -382,6 +382,8 @@ void keys_poll(void);
 
 void attack_keys_begin(void);
 void attack_keys_end(void);
+void attack_question(void);     /* the OS asks a person something on the LCD */
+void attack_question_end(void); /* it does no more */
 void attack_stopped(void);      /* the OS has called out */
 void attack_preempted(void);    /* the OS was preempted: its frame is on the PSP */
 void attack_stale(uint64_t va); /* the OS has released this page, or has it back */

@@ -297,35 +297,48 @@ static void hc_alloc(void)
     answer(status);
 }
 
-/* In an open context hardware opens no channel, so the 'visor plays the keyboard (L5) */
-static uint32_t play_keyboard(uint32_t op, uint64_t va, uint64_t len)
+/*
+ * In an open context hardware opens no channel, so the 'visor plays both devices (L5).
+ * The LCD it cannot reach (T2): the OS's line is one that nobody sees.
+ */
+static uint32_t play_device(uint32_t op, bool keys, uint64_t va, uint64_t len)
 {
     if (op == AS_OP_OPEN) {
-        say("hardware opens no channel for an open context: I play the keyboard");
-        keys_open(va, len);
-    } else {
-        keys_close();
+        say("hardware opens no channel for an open context: I play the %s",
+            keys ? "keyboard" : "LCD, and its line is seen by nobody");
+    }
+    if (keys) {
+        op == AS_OP_OPEN ? keys_open(va, len) : keys_close();
     }
     return AS_OK;
+}
+
+static void attack_channel(uint32_t op, bool keys)
+{
+    if (!keys && op == AS_OP_CLOSE) {
+        attack_question_end();
+    } else if (keys && options.attack && !vm.open) {
+        op == AS_OP_OPEN ? attack_keys_begin() : attack_keys_end();
+    }
 }
 
 static void hc_channel(uint32_t op)
 {
     uint64_t device = vm.regs.rdi >> 8, direction = vm.regs.rdi & 0xff;
     uint64_t va = vm.regs.rsi, len = vm.regs.rdx;
-    bool keys = device == AS_DEV_KEYBOARD, playing = vm.open && keys;
+    bool keys = device == AS_DEV_KEYBOARD;
     uint32_t status = AS_OK;
 
-    if (op == AS_OP_OPEN || !playing) {
+    if (op == AS_OP_OPEN || !vm.open) {
         status = tdma_channel(op, vm.base, device, direction, va, len);
     }
-    if (playing && (op == AS_OP_CLOSE || status == AS_E_OPEN_CONTEXT)) {
-        status = play_keyboard(op, va, len);
+    if (vm.open && (op == AS_OP_CLOSE || status == AS_E_OPEN_CONTEXT)) {
+        status = play_device(op, keys, va, len);
     }
     say("the OS wants its %s channel %s: %s", keys ? "keyboard" : "LCD",
         op == AS_OP_OPEN ? "opened" : "closed", status_text(status));
-    if (options.attack && !playing && keys && status == AS_OK) {
-        op == AS_OP_OPEN ? attack_keys_begin() : attack_keys_end();
+    if (status == AS_OK) {
+        attack_channel(op, keys);
     }
     answer(status);
 }
@@ -377,6 +390,14 @@ static void phase_swap(uint64_t va)
     vm_start(vm.info->release_entry, va & PAGE_MASK);
 }
 
+static void phase_ask(void)
+{
+    say("the OS waits for an answer");
+    if (options.attack || options.desk) {
+        attack_question();
+    }
+}
+
 static void phase_idle(uint64_t va)
 {
     say("the OS is up, with a secret in its page at 0x%lx", va);
@@ -398,6 +419,8 @@ static void hc_phase(void)
         phase_swap(va);
     } else if (phase == PHASE_INPUT) {
         say("the OS waits for keys");
+    } else if (phase == PHASE_ASK) {
+        phase_ask();
     } else if (phase == PHASE_IDLE) {
         phase_idle(va);
     }

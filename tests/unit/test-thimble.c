@@ -53,7 +53,10 @@ struct world {
     struct saved frames[AS_FRAMES];
     uint64_t depth;
     enum page pages[HEAP_PAGES];
-    struct as_ring *ring;               /* offered */
+    struct as_ring *ring;               /* offered, for keys */
+    char *line;                         /* offered, for the LCD */
+    bool open[AS_DEV_LCD + 1];          /* by device */
+    unsigned refuses, lies;             /* 1 << device: the 'visor does not open it, and says so or not */
     GString *said;
     bool stop_at_port;
     struct saved reset;
@@ -298,6 +301,17 @@ static uint64_t release(struct world *w, uint64_t va)
     return AS_P_OK;
 }
 
+/* P5: one page each, in the direction that the device has */
+static void offered(struct world *w, unsigned what, void *page)
+{
+    if (what == AS_DEV_KEYBOARD << 8) {
+        w->ring = page;
+    } else {
+        g_assert_cmphex(what, ==, AS_DEV_LCD << 8 | AS_DIR_OUT << 4);
+        w->line = page;
+    }
+}
+
 static uint64_t command(struct world *w, unsigned reg, uint64_t value)
 {
     uint64_t va = value & -AS_PAGE_SIZE, result = AS_P_OK;
@@ -312,8 +326,7 @@ static uint64_t command(struct world *w, unsigned reg, uint64_t value)
     case AS_PORT_RELEASE:
         return release(w, va);
     case AS_PORT_OFFER:
-        g_assert_cmphex(value & 0xfff, ==, AS_DEV_KEYBOARD << 8);
-        w->ring = (void *)(w->heap + (va - HEAP));
+        offered(w, value & 0xfff, w->heap + (va - HEAP));
         return AS_P_OK;
     }
     g_assert_not_reached();
@@ -461,6 +474,15 @@ static void type_passphrase(struct world *w)
     }
 }
 
+/* Each key down and up */
+static void type_keys(struct world *w, const uint16_t *codes)
+{
+    for (; *codes; codes++) {
+        type_key(w, *codes, true);
+        type_key(w, *codes, false);
+    }
+}
+
 /* Run to the next jump out; the number of its call. */
 static uint64_t run(struct world *w, struct call **call)
 {
@@ -493,6 +515,33 @@ static void answer(struct world *w, struct call *call, uint64_t value)
     start(w, call->back, 0x6666);
 }
 
+static uint64_t open_channel(struct world *w, unsigned device)
+{
+    g_assert_nonnull(device == AS_DEV_LCD ? (void *)w->line : w->ring);
+    if (w->refuses & 1 << device) {
+        return AS_E_DEVICE;
+    }
+    if (w->lies & 1 << device) {
+        return AS_OK;
+    }
+    g_assert_false(w->open[device]);
+    w->open[device] = true;
+    if (device == AS_DEV_KEYBOARD) {
+        memset(w->ring, 0, AS_RING_ENTRIES);
+        w->ring->capacity = 256;
+    }
+    return AS_OK;
+}
+
+static uint64_t close_channel(struct world *w, unsigned device)
+{
+    if (!w->open[device]) {
+        return AS_E_OFFER;
+    }
+    w->open[device] = false;
+    return AS_OK;
+}
+
 static uint64_t simple(struct world *w, struct call *call)
 {
     uint64_t i;
@@ -508,9 +557,11 @@ static uint64_t simple(struct world *w, struct call *call)
         }
         return AS_OK;
     case HC_OPEN:
-        g_assert_nonnull(w->ring);
-        w->ring->capacity = 256;
-        return AS_OK;
+        return open_channel(w, call->rdi >> 8);
+    case HC_CLOSE:
+        return close_channel(w, call->rdi >> 8);
+    case HC_WAIT:
+        g_assert_not_reached();         /* all keys were typed before */
     }
     return AS_OK;
 }
@@ -569,6 +620,14 @@ static const char said_after_swap[] =
     "Thimble: I sealed a page and gave it away; it came back and opened unchanged.\n"
     "Thimble: if the display on your keyboard shows my name, type the passphrase.\n";
 
+#define KEY_ENTER 28
+#define KEY_Y 21
+#define KEY_N 49
+#define KEY_X 45
+#define KEY_CAPS 58
+
+static const uint16_t yes_enter[] = { KEY_Y, KEY_ENTER, 0 };
+
 static const uint64_t swap_page = HEAP + 2 * AS_PAGE_SIZE;
 
 /* To the call PHASE_SWAP. */
@@ -615,30 +674,78 @@ static struct world *boot_to_missing(void)
     return w;
 }
 
-static void finish(struct world *w)
+static void all_zero(const void *page)
+{
+    unsigned i;
+
+    for (i = 0; i < AS_PAGE_SIZE; i++) {
+        g_assert_cmphex(((uint8_t *)page)[i], ==, 0);
+    }
+}
+
+/* From wherever it is to a passphrase in the ring, and the call that waits for it. */
+static struct call *passphrase(struct world *w)
+{
+    struct call *call = serve(w, PHASE_INPUT);
+
+    expect(call, HC_PHASE, PHASE_INPUT);
+    type_passphrase(w);
+    return call;
+}
+
+/* On to the question, which is on the LCD alone (T4). */
+static struct call *until_asked(struct world *w)
+{
+    struct call *call = passphrase(w);
+
+    answer(w, call, AS_OK);
+    call = serve(w, PHASE_ASK);
+    expect(call, HC_PHASE, PHASE_ASK);
+    g_assert_cmpstr(w->line, ==, "Pay 20 to bob? y/n");
+    g_assert_null(strstr(w->said->str, "20"));
+    g_assert_null(strstr(w->said->str, "bob"));
+    return call;
+}
+
+/* What it said from the passphrase on; both channels are closed, and their pages empty. */
+static void expect_end(struct world *w, struct call *idle, const char *about_question)
 {
     g_autofree char *want = NULL;
     g_autofree char *proof = g_compute_checksum_for_string(
         G_CHECKSUM_SHA256, "Thimble proof: Hi!", -1);
-    struct call *call = serve(w, PHASE_INPUT);
+
+    expect(idle, HC_PHASE, PHASE_IDLE);
+    proof[8] = 0;
+    want = g_strdup_printf(
+        "Thimble: I have it, and nobody else. proof: %s\n%s"
+        "Thimble: I compute with my secret in all registers, for ever.\n",
+        proof, about_question);
+    g_assert_true(g_str_has_suffix(w->said->str, want));
+    g_assert_false(w->open[AS_DEV_KEYBOARD] || w->open[AS_DEV_LCD]);
+    all_zero(w->ring);
+    all_zero(w->line);
+}
+
+#define ASKED "Thimble: a question is on your keyboard's display, under my name. Answer that one.\n"
+#define NO "Thimble: you said no to what your keyboard showed.\n"
+#define YES "Thimble: you said yes to what your keyboard showed.\n"
+#define AGAIN "Thimble: please type y or n, and Enter.\n"
+#define LOST "Thimble: keys were lost, or too many came. Please type it again.\n"
+
+static void finish(struct world *w)
+{
+    struct call *call = until_asked(w);
     const uint64_t *secret;
     uint64_t at;
     unsigned i;
 
-    expect(call, HC_PHASE, PHASE_INPUT);
-    type_passphrase(w);
+    g_assert_true(w->open[AS_DEV_KEYBOARD] && w->open[AS_DEV_LCD]);
+    type_keys(w, yes_enter);
     answer(w, call, AS_OK);
     call = serve(w, PHASE_IDLE);
-    expect(call, HC_PHASE, PHASE_IDLE);
-    proof[8] = 0;
-    want = g_strdup_printf(
-        "%s%sThimble: I have it, and nobody else. proof: %s\n"
-        "Thimble: I compute with my secret in all registers, for ever.\n",
-        said_until_swap, said_after_swap, proof);
-    g_assert_cmpstr(w->said->str, ==, want);
-    for (i = 0; i < AS_PAGE_SIZE; i++) {
-        g_assert_cmphex(((uint8_t *)w->ring)[i], ==, 0);
-    }
+    expect_end(w, call, ASKED YES);
+    g_assert_true(g_str_has_prefix(w->said->str, said_until_swap));
+    g_assert_true(g_str_has_prefix(w->said->str + strlen(said_until_swap), said_after_swap));
     secret = (uint64_t *)(w->heap + (call->rsi - HEAP));
     answer(w, call, AS_OK);
     for (i = 0; i < 13; i++) {          /* the first may come on the way there */
@@ -823,6 +930,131 @@ static void test_bad_stub(void)
     }
 }
 
+/* ---- the question (T4, T6) ---- */
+
+/* A fresh Thimble that has just asked */
+static struct world *boot_to_question(struct call **call)
+{
+    struct call *phase;
+    struct world *w = boot_to_swap(&phase);
+
+    answer(w, phase, AS_OK);
+    *call = until_asked(w);
+    return w;
+}
+
+/* Nothing but the key y is a yes, and nothing but n a no. */
+static void test_pay_answers(void)
+{
+    static const struct {
+        uint16_t keys[12];
+        const char *said;
+    } tries[] = {
+        { { KEY_N, KEY_ENTER }, ASKED NO },
+        { { KEY_CAPS, KEY_Y, KEY_ENTER }, ASKED YES },
+        { { KEY_CAPS, KEY_N, KEY_ENTER }, ASKED NO },
+        { { KEY_ENTER, KEY_N, KEY_ENTER }, ASKED AGAIN NO },
+        { { KEY_X, KEY_ENTER, KEY_N, KEY_ENTER }, ASKED AGAIN NO },
+        { { KEY_Y, KEY_Y, KEY_ENTER, KEY_N, KEY_ENTER }, ASKED AGAIN NO },
+        { { KEY_N, KEY_Y, KEY_ENTER, KEY_Y, KEY_ENTER }, ASKED AGAIN YES },
+        { { KEY_Y, 14, KEY_N, KEY_ENTER }, ASKED NO },
+    };
+    struct call *call;
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(tries); i++) {
+        struct world *w = boot_to_question(&call);
+
+        type_keys(w, tries[i].keys);
+        answer(w, call, AS_OK);
+        expect_end(w, serve(w, PHASE_IDLE), tries[i].said);
+        world_free(w);
+    }
+}
+
+/* The 'visor opens not what it should, and says so or lies: without both channels there is no yes. */
+static void test_pay_not_opened(void)
+{
+    static const struct { unsigned refuses, lies; } visors[] = {
+        { 1 << AS_DEV_LCD, 0 }, { 1 << AS_DEV_KEYBOARD, 0 },
+        { 1 << AS_DEV_LCD | 1 << AS_DEV_KEYBOARD, 0 }, { 0, 1 << AS_DEV_KEYBOARD },
+        { 0, 1 << AS_DEV_LCD | 1 << AS_DEV_KEYBOARD },
+    };
+    struct call *call;
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(visors); i++) {
+        struct world *w = boot_to_swap(&call);
+
+        answer(w, call, AS_OK);
+        call = passphrase(w);
+        w->refuses = visors[i].refuses;
+        w->lies = visors[i].lies;
+        answer(w, call, AS_OK);
+        expect_end(w, serve(w, PHASE_IDLE),
+                   "Thimble: I could not ask you on your keyboard; that is a no.\n");
+        world_free(w);
+    }
+}
+
+/* That it cannot find out by itself: the person sees no question under its name (T6). */
+static void test_pay_no_lcd(void)
+{
+    struct call *call;
+    struct world *w = boot_to_swap(&call);
+
+    answer(w, call, AS_OK);
+    call = passphrase(w);
+    w->lies = 1 << AS_DEV_LCD;
+    answer(w, call, AS_OK);
+    call = serve(w, PHASE_ASK);
+    expect(call, HC_PHASE, PHASE_ASK);
+    g_assert_false(w->open[AS_DEV_LCD]);
+    type_keys(w, yes_enter);
+    answer(w, call, AS_OK);
+    expect_end(w, serve(w, PHASE_IDLE), ASKED YES);
+    world_free(w);
+}
+
+/* A yes with keys that are missing or came twice is none, whatever the calls are answered. */
+static void test_pay_lost(void)
+{
+    static const uint16_t no_enter[] = { KEY_N, KEY_ENTER, 0 };
+    static const uint32_t numbers[][4] = {
+        { 1, 2, 3, 4 }, { 0, 2, 3, 4 }, { 0, 1, 3, 4 },         /* lost */
+        { 0, 0, 1, 2 }, { 0, 1, 1, 2 }, { 0, 1, 0, 1 },         /* replayed */
+    };
+    struct call *call;
+    unsigned i, j;
+
+    for (i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        struct world *w = boot_to_question(&call);
+
+        type_keys(w, yes_enter);
+        type_keys(w, no_enter);
+        for (j = 0; j < 8; j++) {
+            w->ring->entries[j].seq = j < 4 ? numbers[i][j] : numbers[i][3] + j - 3;
+        }
+        answer(w, call, 1);
+        expect_end(w, serve(w, PHASE_IDLE), ASKED LOST NO);
+        world_free(w);
+    }
+}
+
+/* More keys than a ring holds: forged, so there is nobody to believe. */
+static void test_pay_forged(void)
+{
+    struct call *call;
+    struct world *w = boot_to_question(&call);
+
+    type_keys(w, yes_enter);
+    w->ring->produced = 257;
+    answer(w, call, 1);
+    expect(serve(w, PHASE_IDLE), HC_EXIT, EXIT_NO_INPUT);
+    g_assert_null(strstr(w->said->str, "you said"));
+    world_free(w);
+}
+
 /* ---- attack row 35: a START nested at every instruction ---- */
 
 /*
@@ -940,6 +1172,11 @@ int main(int argc, char **argv)
     g_test_add_func("/thimble/boot-info/stub", test_bad_stub);
     g_test_add_func("/thimble/seal/changed", test_seal_changed);
     g_test_add_func("/thimble/seal/old", test_seal_old);
+    g_test_add_func("/thimble/pay/answers", test_pay_answers);
+    g_test_add_func("/thimble/pay/T6/not-opened", test_pay_not_opened);
+    g_test_add_func("/thimble/pay/T6/no-lcd", test_pay_no_lcd);
+    g_test_add_func("/thimble/pay/T1/lost", test_pay_lost);
+    g_test_add_func("/thimble/pay/forged", test_pay_forged);
     g_test_add_func("/thimble/nested/entry", test_nested_in_entry);
     g_test_add_func("/thimble/nested/release", test_nested_in_release);
     return g_test_run();
