@@ -110,7 +110,8 @@ class Attack:
             return [sys.executable, self.path]
         if self.kind == 'qtest.c':
             return [QTEST, self.name]
-        options = self.fields.get('Options', '').split() or ['-smp', '2']
+        options = self.fields.get('Options', '-smp 2').split()
+        options = [o.replace('HERE', os.path.dirname(self.path)) for o in options]
         if '-cpu' not in options:
             options += ['-cpu', 'max']
         return [QEMU, '-machine', f'appsheath{machine}', '-m', '128M', *options, '-nodefaults',
