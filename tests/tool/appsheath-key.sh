@@ -1,155 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# appsheath-key: every command and every error, as TAP.
-# KEY_TOOL names the program (default: build/tools/appsheath-key).
-#
-# An error must say the file and what to do, print nothing on stdout, exit
-# with 2 and leave the key and its directory as they were.
-
-root=$(cd "$(dirname "$0")/../.." && pwd)
-tool=${KEY_TOOL:-$root/build/tools/appsheath-key}
-case $tool in /*) ;; *) tool=$PWD/$tool ;; esac
-if [ ! -x "$tool" ]; then
-    echo "Bail out! $tool is not there: run make -C tools first"
-    exit 1
-fi
-
-work=$(mktemp -d) || exit 1
-immutable='' mounted='' loop=''
-cleanup() {
-    [ -z "$immutable" ] || chattr -i "$immutable"
-    [ -z "$mounted" ] || umount "$mounted"
-    [ -z "$loop" ] || losetup -d "$loop"
-    cd / && rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 1' HUP INT TERM
-cd "$work" || exit 1
-umask 022
-LC_ALL=C
-export LC_ALL
-
-count=0 failed=0
-
-ok() {
-    count=$((count + 1))
-    echo "ok $count - $1"
-}
-
-not_ok() {
-    count=$((count + 1))
-    failed=$((failed + 1))
-    echo "not ok $count - $1"
-    shift
-    printf '%s\n' "$@" | sed 's/^/# /'
-    sed 's/^/# stdout: /' "$work/.out"
-    sed 's/^/# stderr: /' "$work/.err"
-}
-
-skip() {
-    count=$((count + 1))
-    echo "ok $count - $1 # SKIP $2"
-}
-
-# run ARGUMENTS: leaves status, .out and .err
-run() {
-    timeout 60 "$tool" "$@" >"$work/.out" 2>"$work/.err"
-    status=$?
-}
-
-# good WHAT ARGUMENTS: done, without a word on stderr
-good() {
-    what=$1
-    shift
-    run "$@"
-    if [ $status -eq 0 ] && [ ! -s "$work/.err" ]; then
-        ok "$what"
-    else
-        not_ok "$what" "status $status"
-    fi
-}
-
-# What is in the directory, contents and modes
-state() {
-    find . -name '.out' -o -name '.err' -o -type p -o \
-        -type f -printf '%p %m %i ' -exec sha256sum {} \; -o -printf '%p %y\n' | sort
-}
-
-# bad WHAT PATTERN ARGUMENTS: refused, with a message, and nothing changed
-bad() {
-    what=$1 pattern=$2
-    shift 2
-    before=$(state)
-    run "$@"
-    after=$(state)
-    if [ $status -ne 2 ]; then
-        not_ok "$what" "status $status, not 2"
-    elif [ -s "$work/.out" ]; then
-        not_ok "$what" "an error printed on stdout"
-    elif ! grep -q '^appsheath-key: ' "$work/.err" ||
-         ! grep -qe "$pattern" "$work/.err"; then
-        not_ok "$what" "no '$pattern' on stderr"
-    elif [ "$before" != "$after" ]; then
-        not_ok "$what" "files changed" "$before" "-- now:" "$after"
-    else
-        ok "$what"
-    fi
-}
-
-# is WHAT WANTED: the last run printed just that
-is() {
-    if [ "$(cat "$work/.out")" = "$2" ]; then
-        ok "$1"
-    else
-        not_ok "$1" "wanted: $2"
-    fi
-}
-
-# check WHAT COMMAND: true
-check() {
-    what=$1
-    shift
-    if "$@" >/dev/null; then ok "$what"; else not_ok "$what" "false: $*"; fi
-}
-
-# Images: image FILE IMAGE_BYTES SEED [PYTHON that may change h (header) and b]
-image() {
-    python3 - "$@" <<'PY'
-import random, struct, sys
-path, size, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-memory = (size + 4095) // 4096 * 4096
-h = dict(magic=b"ASHEATH\0", version=1, image=size, memory=memory, text=4096)
-b = random.Random(seed).randbytes(size - 4096)
-exec(sys.argv[4] if len(sys.argv) > 4 else "")
-page = h["magic"] + struct.pack("<IIQQQ", h["version"], 0, h["image"],
-                                h["memory"], h["text"])
-open(path, "wb").write((page.ljust(4096, b"\0") + b))
-PY
-}
-
-hex_of() { sha256sum "$1" | cut -d' ' -f1; }
-
-print_of() {
-    python3 - "$1" <<'PY'
-import base64, hashlib, sys
-digest = hashlib.sha256(open(sys.argv[1], "rb").read()).digest()
-print("SHA256:" + base64.b64encode(digest).decode().rstrip("="))
-PY
-}
-
-# patch FILE OFFSET BYTES(hex): and make the checksum right again
-patch() {
-    python3 - "$@" <<'PY'
-import struct, sys, zlib
-path, at, new = sys.argv[1], int(sys.argv[2], 0), bytes.fromhex(sys.argv[3])
-key = bytearray(open(path, "rb").read())
-key[at:at + len(new)] = new
-key[12:16] = bytes(4)
-key[12:16] = struct.pack("<I", zlib.crc32(key))
-open(path, "wb").write(key)
-PY
-}
+# appsheath-key on files: every command and every error, as TAP.
+. "$(dirname "$0")/lib.sh"
 
 image os.sheath 20000 1
 image other.sheath 9000 2
@@ -168,12 +21,12 @@ other_print=$(print_of other.sheath)
 for option in --help -h help; do
     good "$option" $option
     check "$option names every command" sh -c \
-        'for c in init add list show remove rename verify; do
+        'for c in init add list show remove rename verify doctor; do
              grep -q "appsheath-key $c " .out || exit 1; done'
 done
 good "--version" --version
 check "--version says the format" grep -q 'key format 1$' .out
-for command in init create add list show remove rename verify; do
+for command in init create add list show remove rename verify doctor; do
     good "$command --help" $command --help
     check "$command --help says what it does" grep -q '^appsheath-key ' .out
 done
@@ -183,7 +36,7 @@ bad "empty command" "unknown command" ''
 bad "unknown option" 'Unknown option --frob' list --frob k
 bad "option of another command" 'Unknown option --force' list --force k
 bad "option without its value" 'Missing argument for --file' add k name --file
-for command in init add list show remove rename verify; do
+for command in init add list show remove rename verify doctor; do
     bad "$command without arguments" 'too few arguments' $command
     bad "$command with too many" 'too many arguments' $command a b c d e
 done
@@ -231,6 +84,8 @@ good "add --hash SHA256:hex" add k Zeta --hash \
 good "add --file --raw" add k Raw --raw --file raw.bin
 good "add of an image with padding" add k Padded --file padded.sheath
 good "add of a name that begins with -" add k --hash "$(hex_of empty)" -- -dash
+bad "--yes-i-mean is for devices" 'is no block device' \
+    init --yes-i-mean new new
 good "list of all" list k
 is "list is in order" "$os_print hash Alpha
 $other_print data Beta \"2\" \\
@@ -358,13 +213,23 @@ check "JSON of an empty key is right" python3 -c 'import json
 assert json.load(open(".out"))["entries"] == []'
 good "list of an empty key" list none
 is "prints nothing" ""
+good "list --json" list --json k
+cp .out list.json
+good "show --json again" show --json k
+check "list --json has the entries of show --json" python3 -c 'import json
+assert json.load(open("list.json")) == {
+    "entries": json.load(open(".out"))["entries"]}'
+good "list --json of an empty key" list --json none
+check "is JSON" python3 -c 'import json
+assert json.load(open(".out")) == {"entries": []}'
 good "show follows a link" show link
 bad "show of no such name" "has no entry 'Eta'" show k Eta
 bad "show of nothing" 'nothing: cannot open: No such file' show nothing
 bad "show of a directory" 'dir: is a directory' show dir
 bad "list of a FIFO does not wait" 'fifo: is neither' list fifo
 if [ -w /dev/full ]; then
-    for command in 'list k' 'show k' 'show --json k' 'verify k os.sheath' --help
+    for command in 'list k' 'show k' 'show --json k' 'verify k os.sheath' \
+        'list --json k' 'verify --json k os.sheath' 'doctor k' --help
     do
         # shellcheck disable=SC2086
         "$tool" $command >/dev/full 2>.err
@@ -397,6 +262,22 @@ cp other.sheath bit.sheath
 printf '\001' | dd of=bit.sheath bs=1 seek=8999 conv=notrunc 2>.err
 run verify k bit.sheath
 check "verify of data with the last byte changed exits with 1" [ $status -eq 1 ]
+good "verify --json" verify --json k os.sheath
+check "says the name" python3 - "$os_hex" "$os_print" <<'PY'
+import json, sys
+assert json.load(open(".out")) == {"image": "os.sheath", "named": True,
+    "name": "Alpha", "sha256": sys.argv[1], "fingerprint": sys.argv[2]}
+PY
+ugly=$(printf 'a"\\\001\377.sheath')
+cp new.sheath "$ugly"
+run verify --json k "$ugly"
+check "verify --json of another image exits with 1" [ $status -eq 1 ]
+check "and says that it has no name" python3 -c 'import json
+m = json.load(open(".out", encoding="utf-8")); assert m["named"] is False and m["name"] is None, m
+assert m["image"] == "a\"\\\1\ufffd.sheath", m'
+check "and nothing on stderr" [ ! -s .err ]
+rm -f "$ugly"
+bad "verify --json of no image" 'nothing: cannot open' verify --json k nothing
 bad "verify of no image" 'nothing: cannot open' verify k nothing
 bad "verify of what is no image" 'is not a sheath image' verify k raw.bin
 bad "verify against what is no key" 'not an AppSheath key' \
@@ -548,22 +429,4 @@ check "file size limit: exit 2" [ $status -eq 2 ]
 check "file size limit: says so" grep -q 'k: is left as it was.*make room' .err
 check "file size limit: nothing changed" [ "$before" = "$(state)" ]
 
-# --- a block device may be read, not changed
-if [ "$(id -u)" = 0 ] && truncate -s 1048576 disk && cp k disk.k &&
-    dd if=disk.k of=disk conv=notrunc 2>.err &&
-    loop=$(losetup -f --show disk 2>.err); then
-    good "list of a block device" list "$loop"
-    good "verify against a block device" verify "$loop" os.sheath
-    bad "add to a block device" 'is a block device: change the key in a file' \
-        add "$loop" Name --hash "$os_hex"
-    bad "init --force of a block device" 'is a block device' init --force "$loop"
-    losetup -d "$loop"
-    loop=''
-else
-    loop=''
-    skip "block devices" "no loop device here"
-fi
-
-check "no other file is left anywhere" [ -z "$(find . -name '.appsheath-key*')" ]
-echo "1..$count"
-[ $failed -eq 0 ]
+plan
