@@ -89,8 +89,8 @@ build/tests/.built: FORCE | build/config
 FORCE:
 
 check: build build/tests/.built
-	@scripts/packages.sh fuzz
-	@tests/run base upstream unit tools fuzz qtest acs attack ni functional coverage
+	@scripts/packages.sh fuzz model
+	@tests/run base upstream unit tools model fuzz qtest acs attack ni functional coverage
 check-base:
 	@tests/run base
 check-unit: build/tests/.built

@@ -42,7 +42,7 @@ BUGS = {
     'A8_RELEASE': ('pages-slb', 'OUTSIDE'),
     'A8_ORDER': ('pages-slb', 'OUTSIDE'),
     'A8_KILL': ('pages-slb', 'ZERO'),
-    'L1_LOCK': ('pages-dma', 'OUTSIDE'),
+    'L1_LOCK': ('pages-dma', 'PIN OUTSIDE'),
     'L1_RCU': ('pages-dma', 'OUTSIDE'),
     'W2_OWNER': ('pages-slb', 'SERVE'),
     'W2_RANGE': ('pages-port', 'SPACE SERVE'),
@@ -90,8 +90,8 @@ def search(name, part, *defines):
     flags = [f'-D{o}' for o in (*options.split(), *defines)]
     said = tool(['spin', '-a', *flags, f'{HERE}/{model}.pml'], folder)
     # a search that ends early is not worth a long compilation
-    said += tool([*PAN, '-O1' if defines else '-O3'], folder)
-    said += tool(['./pan', '-m3000000', '-w24'], folder)
+    said += tool([*PAN, '-O0' if defines else '-O2'], folder)
+    said += tool(['./pan', '-m2000000', '-w20' if defines else '-w23'], folder)
     broken = re.search(r'broken: (\w+)\s+pan:1: assertion violated', said)
     return said, broken.group(1) if broken else ''
 
