@@ -323,9 +323,9 @@ static void lay_over(AppSheathArbiter *s, MemoryRegion *alias, const char *name,
     if (size) {
         memory_region_init_alias(alias, OBJECT(s), name,
                                  MEMORY_REGION(&s->region), start, size);
-        /* Above all that a guest can place over RAM: RCRB, vapic, BARs (A2) */
+        /* Above all that a guest can place over RAM: RCRB, PCIEXBAR, vapic (A2) */
         memory_region_add_subregion_overlap(get_system_memory(), start, alias,
-                                            AS_GUARD(A2_OVER) ? INT_MAX : 1);
+                                            AS_GUARD(A2_OVER) ? INT_MAX : 0);
     }
 }
 

@@ -461,6 +461,26 @@ static void test_rcrb(void)
     sheath_stop(s);
 }
 
+/* The same with a device's BAR, whose liveness register inverts what is written */
+static void test_bar(void)
+{
+    Image im;
+    Sheath *s = start_with_context(&im, EDU_ARGS);
+    QPCIDevice *dev = qpci_device_find(s->bus, EDU_DEVFN);
+    uint64_t base = im.pages[1] & -MiB, liveness = im.pages[1] - base + 4;
+
+    qpci_device_enable(dev);
+    qpci_config_writel(dev, PCI_BASE_ADDRESS_0, base);
+    g_assert_cmphex(qpci_config_readl(dev, PCI_BASE_ADDRESS_0), ==, base);
+    qtest_writel(s->qts, base + liveness, 0x42424242);
+    check_log(s, im.pages[1], AS_MASTER_DEVICE, AS_KIND_WRITE);
+    g_assert_cmphex(qtest_readl(s->qts, base + liveness), ==, 0);
+    check_log(s, im.pages[1], AS_MASTER_DEVICE, AS_KIND_READ);
+    check_intact(s, &im);
+    g_free(dev);
+    sheath_stop(s);
+}
+
 /* ------------------------------------------------------------------ */
 /* A4: the denial log                                                  */
 /* ------------------------------------------------------------------ */
@@ -757,6 +777,7 @@ int main(int argc, char **argv)
     ADD("A7/virtio-rings", test_virtio_rings);
     ADD("A3/straddle", test_straddle);
     ADD("A2/rcrb", test_rcrb);
+    ADD("A2/bar", test_bar);
     ADD("A4/log", test_log);
     ADD("A4/log-overflow", test_log_overflow);
     ADD("A4/log-repeats", test_log_repeats);

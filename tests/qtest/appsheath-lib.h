@@ -702,13 +702,19 @@ static inline void unplug(Sheath *s, const char *id)
 }
 
 /* A machine that has the key for this image */
-static inline Sheath *sheath_for(const Image *im, const char *args)
+static inline Sheath *sheath_for_ram(const Image *im, unsigned mib,
+                                     const char *args)
 {
     g_autoptr(KeyFile) key = key_for(im);
     g_autofree char *all = g_strdup_printf("%s -device appsheath-key,id=key,"
                                            "file=%s", args, key);
 
-    return sheath_start(all);
+    return sheath_new(mib, "", all);
+}
+
+static inline Sheath *sheath_for(const Image *im, const char *args)
+{
+    return sheath_for_ram(im, 128, args);
 }
 
 /*
