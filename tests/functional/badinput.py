@@ -201,6 +201,27 @@ def test_property(args):
     qemu_refuses(args, 'nonsense', '-machine', 'appsheath,nonsense=1')
 
 
+def test_shared_ram(args):
+    """A2/RAM that other processes share"""
+    qemu_refuses(args, 'does not share its RAM .* leave out share=on',
+                 '-machine', 'appsheath,memory-backend=ram',
+                 '-object', 'memory-backend-ram,id=ram,share=on,size=128M', memory='128M')
+
+
+def test_shared_file(args):
+    """A2/RAM in anonymous shared memory"""
+    qemu_refuses(args, 'does not share its RAM .* leave out share=on',
+                 '-machine', 'appsheath,memory-backend=ram',
+                 '-object', 'memory-backend-memfd,id=ram,size=128M', memory='128M')
+
+
+def test_passthrough(args):
+    """A2/a device of the host"""
+    for driver in ('vfio-pci', 'vfio-pci-nohotplug'):
+        qemu_refuses(args, f'has no {driver}: it would reach RAM past the arbiter',
+                     '-device', f'{driver},host=0000:00:00.0')
+
+
 # ---- the demo ----
 
 def test_demo_files(args):
