@@ -560,6 +560,25 @@ static void test_other_bus(void)
     sheath_stop(s);
 }
 
+/* A stick that a 'visor has written, on a port of its own: no key, whether the person's is there or not */
+static void test_forged(void)
+{
+    Image own = image_new(1), im = image_new(2);
+    g_autoptr(KeyFile) key = key_for(&own), forged = key_for(&im);
+    g_autofree char *args = g_strdup_printf(
+        "-device qemu-xhci,id=xhci -drive if=none,id=d,format=raw,file=%s "
+        "-device usb-storage,bus=xhci.0,drive=d", forged);
+    Sheath *s = sheath_start(args);
+
+    check_none(s, &im);
+    plug(s, "own", key);
+    check_good(s, &own);
+    check_key(s, &im, AS_E_NOT_TRUSTED, AS_KEY_GOOD);
+    unplug(s, "own");
+    check_none(s, &im);
+    sheath_stop(s);
+}
+
 static void test_bad_files(void)
 {
     uint8_t bytes[700] = { 0 };
@@ -749,6 +768,7 @@ int main(int argc, char **argv)
     ADD("K1/ports", test_ports);
     ADD("K1/keys-only", test_keys_only);
     ADD("K1/other-bus", test_other_bus);
+    ADD("K1/forged", test_forged);
     ADD("K1/bad-files", test_bad_files);
     ADD("L6/fresh", test_fresh);
     ADD("L6/reset", test_reset);

@@ -335,6 +335,41 @@ static void test_config(void)
     sheath_stop(s);
 }
 
+/* It is on the root bus, which no bridge resets; those that are there reset what is behind them */
+static void test_bus_reset(void)
+{
+    Two t;
+    Sheath *s = start_two(&t, "-device pcie-root-port,id=r,addr=6,chassis=1 "
+                          "-device edu,bus=r");
+    QPCIDevice *port = qpci_device_find(s->bus, QPCI_DEVFN(6, 0));
+    uint16_t control = qpci_config_readw(port, PCI_BRIDGE_CONTROL);
+
+    qpci_config_writew(port, PCI_BRIDGE_CONTROL,
+                       control | PCI_BRIDGE_CTL_BUS_RESET);
+    check_alive(s, &t);
+    qpci_config_writew(port, PCI_BRIDGE_CONTROL, control);
+    check_alive(s, &t);
+    g_assert_cmpuint(summary(s).contexts, ==, 2);
+    g_free(port);
+    sheath_stop(s);
+}
+
+/* RAM in a file: nothing of a context is there for a machine that is started with it again */
+static void test_cold_start(void)
+{
+    Image im = image_new(1);
+    g_autoptr(KeyFile) key = key_for(&im);
+    g_autofree char *args = g_strdup_printf("-device appsheath-key,file=%s", key);
+    Sheath *s = sheath_new_ram(128, false, "", args);
+
+    g_assert_cmpuint(image_create(s, &im, BASE, 0), ==, AS_OK);
+    g_assert_cmpuint(s->result, ==, AS_RESULT_TRUSTED);
+    for (unsigned i = 0; i < IMAGE_PAGES; i++) {
+        g_assert_true(all_are(s->raw + im.pages[i], PAGE, 0));
+    }
+    sheath_stop(s);
+}
+
 /* ------------------------------------------------------------------ */
 /* D5, X6: unplugging                                                  */
 /* ------------------------------------------------------------------ */
@@ -505,6 +540,8 @@ int main(int argc, char **argv)
     ADD("D5,A8/control-reset", test_control_reset);
     ADD("D5/no-power-states", test_no_power_states);
     ADD("D5/config", test_config);
+    ADD("D5/bus-reset", test_bus_reset);
+    ADD("A2,X6/cold-start", test_cold_start);
     ADD("D5/unplug", test_unplug);
     ADD("X6/unplug-cpu", test_unplug_cpu);
     ADD("A2,X6/migration", test_migration);
