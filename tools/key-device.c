@@ -52,17 +52,17 @@ static char *describe(const char *disk, uint64_t bytes)
 {
     g_autofree char *vendor = sys_attribute(disk, "device/vendor");
     g_autofree char *model = sys_attribute(disk, "device/model");
+    static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
     double size = bytes;
-    int unit;
+    unsigned unit;
 
-    for (unit = 0; size >= 1024 && unit < 4; unit++) {
+    for (unit = 0; size >= 1024 && unit < G_N_ELEMENTS(units) - 1; unit++) {
         size /= 1024;
     }
     return g_strdup_printf("%s%s%s%s%.*f %s", vendor ? vendor : "",
                            vendor ? " " : "", model ? model : "",
                            model ? ", " : "", unit ? 1 : 0, size,
-                           ((const char *[]) { "bytes", "KiB", "MiB", "GiB",
-                                               "TiB" })[unit]);
+                           units[unit]);
 }
 
 /* Is @source this device, or a partition of it? */
@@ -399,7 +399,7 @@ static int wipe(const Device *dev)
 }
 
 /* From the device itself: some claim to be larger than they are */
-static int read_back(const Device *dev, const uint8_t *bytes, uint64_t size)
+static bool read_back(const Device *dev, const uint8_t *bytes, uint64_t size)
 {
     g_autofree uint8_t *chunk = g_malloc(CHUNK);
     uint64_t at, part;
@@ -411,10 +411,10 @@ static int read_back(const Device *dev, const uint8_t *bytes, uint64_t size)
             memcmp(chunk, bytes + at, part)) {
             note(dev->path, "gives back other bytes than were written: it is "
                  "broken, or not what it says it is");
-            return EIO;
+            return false;
         }
     }
-    return 0;
+    return true;
 }
 
 /*
@@ -426,7 +426,9 @@ int device_write(const Device *dev, const uint8_t *bytes, uint64_t size)
     int error = dev->wipe ? wipe(dev) : 0;
 
     error = error ? error : write_at(dev->fd, bytes, size, 0);
-    error = error ? error : read_back(dev, bytes, size);
+    if (!error && !read_back(dev, bytes, size)) {
+        error = EIO;
+    }
     if (dev->wipe) {
         ioctl(dev->fd, BLKRRPART);      /* else old partitions stay known */
     }

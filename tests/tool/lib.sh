@@ -69,9 +69,10 @@ good() {
     fi
 }
 
-# What is in the directory, contents and modes
+# What is in the directory, contents and modes; of huge files when they changed
 state() {
     find . -name '.out' -o -name '.err' -o -type p -o \
+        -type f -size +100M -printf '%p %m %i %s %t\n' -o \
         -type f -printf '%p %m %i ' -exec sha256sum {} \; -o -printf '%p %y\n' | sort
 }
 
