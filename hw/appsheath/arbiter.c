@@ -40,8 +40,8 @@ uint64_t arbiter_frame(const AppSheathArbiter *s, hwaddr phys)
         return phys < s->below_4g - reserved
                ? phys / AS_PAGE_SIZE : AS_FRAME_NONE;
     }
-    if (phys >= 4 * GiB && phys - 4 * GiB < s->above_4g) {
-        return (phys - 4 * GiB + s->below_4g) / AS_PAGE_SIZE;
+    if (phys >= s->above_4g_start && phys - s->above_4g_start < s->above_4g) {
+        return (phys - s->above_4g_start + s->below_4g) / AS_PAGE_SIZE;
     }
     return AS_FRAME_NONE;
 }
@@ -50,7 +50,8 @@ hwaddr arbiter_phys(const AppSheathArbiter *s, uint64_t frame)
 {
     hwaddr offset = frame * AS_PAGE_SIZE;
 
-    return offset < s->below_4g ? offset : offset - s->below_4g + 4 * GiB;
+    return offset < s->below_4g ? offset
+                                : offset - s->below_4g + s->above_4g_start;
 }
 
 uint8_t *arbiter_host(const AppSheathArbiter *s, uint64_t frame)
@@ -290,12 +291,40 @@ static void arbiter_dma_unmap(MemoryRegion *mr, uint64_t offset, uint64_t len)
 /* ------------------------------------------------------------------ */
 
 void arbiter_wire(AppSheathArbiter *s, MemoryRegion *ram, uint64_t below_4g,
-                  uint64_t above_4g, uint64_t reserved)
+                  uint64_t above_4g, uint64_t above_4g_start,
+                  uint64_t reserved)
 {
     s->ram = ram;
     s->below_4g = below_4g;
     s->above_4g = above_4g;
+    s->above_4g_start = above_4g_start;
     s->reserved_below_4g = reserved;
+}
+
+/* Bare RAM that A5 does not rule out */
+static bool is_uncovered(Int128 start, Int128 len, const MemoryRegion *mr,
+                         hwaddr offset, void *opaque)
+{
+    struct { const AppSheathArbiter *s; hwaddr at; } *look = opaque;
+    const AppSheathArbiter *s = look->s;
+    hwaddr end = offset + int128_get64(len);
+    bool ruled_out = end <= MiB || (offset >= s->below_4g - s->reserved_below_4g &&
+                                    end <= s->below_4g);
+
+    if (mr == s->ram && !ruled_out) {
+        look->at = int128_get64(start);
+    }
+    return look->at;
+}
+
+hwaddr arbiter_uncovered(const AppSheathArbiter *s)
+{
+    struct { const AppSheathArbiter *s; hwaddr at; } look = { .s = s };
+
+    RCU_READ_LOCK_GUARD();
+    flatview_for_each_range(address_space_to_flatview(&address_space_memory),
+                            is_uncovered, &look);
+    return look.at;
 }
 
 static bool window_is_good(const AppSheathArbiter *s, Error **errp)
@@ -331,7 +360,7 @@ static void lay_over(AppSheathArbiter *s, MemoryRegion *alias, const char *name,
 
 static void init_spaces(AppSheathArbiter *s)
 {
-    hwaddr top = s->above_4g ? 4 * GiB + s->above_4g : s->below_4g;
+    hwaddr top = s->above_4g ? s->above_4g_start + s->above_4g : s->below_4g;
     Object *o = OBJECT(s);
 
     memory_region_init(&s->void_root, o, "appsheath-void", UINT64_MAX);
@@ -344,7 +373,7 @@ static void init_spaces(AppSheathArbiter *s)
     if (s->above_4g) {
         memory_region_init_alias(&s->raw_high, o, "appsheath-ram-high", s->ram,
                                  s->below_4g, s->above_4g);
-        memory_region_add_subregion(&s->raw, 4 * GiB, &s->raw_high);
+        memory_region_add_subregion(&s->raw, s->above_4g_start, &s->raw_high);
     }
     address_space_init(&s->raw_as, &s->raw, "appsheath-ram");
 
@@ -353,7 +382,8 @@ static void init_spaces(AppSheathArbiter *s)
                              "appsheath-arbiter", top);
     lay_over(s, &s->low_alias, "appsheath-arbiter-low", MiB,
              s->below_4g - s->reserved_below_4g - MiB);
-    lay_over(s, &s->high_alias, "appsheath-arbiter-high", 4 * GiB, s->above_4g);
+    lay_over(s, &s->high_alias, "appsheath-arbiter-high", s->above_4g_start,
+             s->above_4g);
 }
 
 static void arbiter_realize(DeviceState *dev, Error **errp)

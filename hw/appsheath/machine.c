@@ -16,6 +16,7 @@
 #include "qemu/error-report.h"
 #include "qapi/error.h"
 #include "cpu.h"
+#include "chardev/char.h"
 #include "core/guard.h"
 #include "exec/cpu-common.h"
 #include "hw/appsheath/slb.h"
@@ -31,6 +32,7 @@
 #include "qapi/visitor.h"
 #include "qobject/qdict.h"
 #include "system/qtest.h"
+#include "system/system.h"
 #include "system/tcg.h"
 
 #define TYPE_APPSHEATH_MACHINE MACHINE_TYPE_NAME("appsheath")
@@ -47,6 +49,7 @@ struct AppSheathMachine {
     uint32_t slb_entries, slb_ways, lcd_guard;
     bool hash_unit, unsafe;
     char *weaken;
+    Notifier done;
 };
 
 static MachineClass *parent_class(void)
@@ -162,7 +165,7 @@ static void make_arbiter(AppSheathMachine *s)
     check_memory(x86ms, reserved);
     check_ram(MACHINE(s)->ram);
     arbiter_wire(s->arbiter, MACHINE(s)->ram, x86ms->below_4g_mem_size,
-                 x86ms->above_4g_mem_size, reserved);
+                 x86ms->above_4g_mem_size, x86ms->above_4g_mem_start, reserved);
     qdev_realize(DEVICE(s->arbiter), NULL, &error_fatal);
     object_unref(OBJECT(s->arbiter));
 }
@@ -219,6 +222,48 @@ static void block_migration(void)
     migrate_add_blocker(&blocker, &error_fatal);
 }
 
+/* A2: whatever QEMU's own layout of memory became */
+static void check_layout(const AppSheathMachine *s)
+{
+    hwaddr at = arbiter_uncovered(s->arbiter);
+
+    if (at && AS_GUARD(A2_OVER)) {
+        error_report("-machine appsheath: the RAM at 0x%" HWADDR_PRIx " is not "
+                     "behind the arbiter (A2); please report this command line",
+                     at);
+        exit(EXIT_FAILURE);
+    }
+}
+
+/*
+ * T1: a display that shows a "vc" gives it the keys without asking the input
+ * layer, and so a guest's serial port could be typed into beside the LCD.
+ */
+static int check_chardev(Object *chardev, void *opaque)
+{
+    const char *label = CHARDEV(chardev)->label;
+
+    if (object_dynamic_cast(chardev, "chardev-vc") &&
+        !(label && g_str_has_prefix(label, "compat_monitor"))) {
+        error_report("-machine appsheath has no text consoles for guests: keys "
+                     "typed there pass the keyboard by (T1). Use another "
+                     "chardev than \"vc\" for '%s'.", label ?: "it");
+        exit(EXIT_FAILURE);
+    }
+    return 0;
+}
+
+static void sheath_machine_done(Notifier *done, void *data)
+{
+    AppSheathMachine *s = container_of(done, AppSheathMachine, done);
+    Object *chardevs = object_resolve_path("/chardevs", NULL);
+
+    check_layout(s);
+    if (chardevs) {
+        object_child_foreach(chardevs, check_chardev, NULL);
+    }
+}
+
 static void sheath_machine_init(MachineState *machine)
 {
     AppSheathMachine *s = APPSHEATH_MACHINE(machine);
@@ -228,6 +273,8 @@ static void sheath_machine_init(MachineState *machine)
     check_accelerator();
     check_slb(s);
     device_listener_register(&device_gate);
+    s->done.notify = sheath_machine_done;
+    qemu_add_machine_init_done_notifier(&s->done);
     if (tcg_enabled()) {
         slb_install();
     }
@@ -425,6 +472,8 @@ static void sheath_machine_class_init(ObjectClass *oc, void *data)
     mc->alias = NULL;
     mc->is_default = false;
     mc->no_cdrom = 1;   /* the firmware waits for an empty drive */
+    mc->no_serial = 1;  /* their default is a text console (T1) */
+    mc->no_parallel = 1;
     mc->init = sheath_machine_init;
     mc->reset = sheath_machine_reset;
     mc->wakeup = sheath_machine_wakeup;

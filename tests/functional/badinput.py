@@ -215,6 +215,11 @@ def test_shared_file(args):
                  '-object', 'memory-backend-memfd,id=ram,size=128M', memory='128M')
 
 
+def test_text_console(args):
+    """T1/a text console for the guest, whose keys go past the keyboard"""
+    qemu_refuses(args, "has no text consoles for guests.* 'serial1'", '-serial', 'vc')
+
+
 def test_passthrough(args):
     """A2/a device of the host"""
     for driver in ('vfio-pci', 'vfio-pci-nohotplug'):

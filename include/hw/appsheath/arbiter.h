@@ -65,7 +65,7 @@ struct AppSheathArbiter {
     /* properties and wiring */
     uint64_t window_base, window_size;
     MemoryRegion *ram;
-    uint64_t below_4g, above_4g, reserved_below_4g;
+    uint64_t below_4g, above_4g, above_4g_start, reserved_below_4g;
     bool (*mute)(CPUState *cs);     /* X2: what this vCPU writes by itself is dropped */
     const ArbiterEvents *events;
     void *events_opaque;
@@ -90,11 +90,20 @@ struct AppSheathArbiter {
  * arbiter_wire - lay the arbiter over RAM; call once, before realize
  * @ram: the machine's RAM
  * @below_4g: bytes of it below 4 GiB
- * @above_4g: bytes of it at 4 GiB
+ * @above_4g: bytes of it above 4 GiB
+ * @above_4g_start: where they are: 4 GiB, or 1 TiB on machines that may be large
  * @reserved: bytes at the end of the lower part that may become SMRAM (A5)
  */
 void arbiter_wire(AppSheathArbiter *s, MemoryRegion *ram, uint64_t below_4g,
-                  uint64_t above_4g, uint64_t reserved);
+                  uint64_t above_4g, uint64_t above_4g_start,
+                  uint64_t reserved);
+
+/**
+ * arbiter_uncovered - A2: is all RAM that can be protected behind the arbiter?
+ *
+ * Returns a physical address of some that is not, or 0.
+ */
+hwaddr arbiter_uncovered(const AppSheathArbiter *s);
 
 /** arbiter_frame - frame of a physical address; AS_FRAME_NONE where A5 rules it out */
 uint64_t arbiter_frame(const AppSheathArbiter *s, hwaddr phys);
