@@ -8,6 +8,7 @@
 #include "qemu/bitmap.h"
 #include "qemu/cutils.h"
 #include "qemu/timer.h"
+#include "system/qtest.h"
 #include "system/runstate.h"
 #include "ui/console.h"
 #include "ui/input.h"
@@ -29,6 +30,12 @@
 #define BAR_TEXT_X      32
 #define TEXT_Y          (BAR_Y + BAR_HEIGHT)
 #define ALERT_MAX       64
+
+/* The guard's time is that many ticks, each with some time of the guest in it:
+ * QEMU keeps typed keys 10 ms of the guest's time apart */
+#define GUARD_TICKS     10
+#define TICK_GUEST_MS   11
+#define DISPLAYS_MS     3500        /* the slowest of them asks each 3 s */
 
 /* One pair of colours for each who may write, so that none can imitate
  * another (attack row 59) */
@@ -68,6 +75,9 @@ struct AppSheathKbd {
     uint8_t went_to[Q_KEY_CODE__MAX];
     DECLARE_BITMAP(down, Q_KEY_CODE__MAX);
     bool guard;
+    unsigned guard_left;                /* ticks */
+    int64_t tick_guest_ms;              /* the guest's time at the last one */
+    int64_t changed_ms;                 /* when the keys changed their owner */
     QEMUTimer *guard_timer;
 
     /* What the LCD shows */
@@ -286,6 +296,18 @@ static void lcd_copy(char *to, size_t size, const char *from)
 /* T3: the guard                                                       */
 /* ------------------------------------------------------------------ */
 
+static int64_t real_ms(void)
+{
+    return qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+}
+
+static void guard_arm(AppSheathKbd *k)
+{
+    k->tick_guest_ms = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
+    timer_mod(k->guard_timer,
+              real_ms() + DIV_ROUND_UP(k->guard_ms, GUARD_TICKS));
+}
+
 /* A key went up or down while the guard is on: its time starts again, and
  * only with all keys up */
 static void guard_restart(AppSheathKbd *k)
@@ -293,8 +315,8 @@ static void guard_restart(AppSheathKbd *k)
     timer_del(k->guard_timer);
     if (k->guard && bitmap_empty(k->down, Q_KEY_CODE__MAX)) {
         if (k->guard_ms) {
-            timer_mod(k->guard_timer, k->guard_ms +
-                      qemu_clock_get_ms(QEMU_CLOCK_REALTIME));
+            k->guard_left = GUARD_TICKS;
+            guard_arm(k);
         } else {
             k->guard = false;
         }
@@ -302,10 +324,38 @@ static void guard_restart(AppSheathKbd *k)
     lcd_draw(k);
 }
 
-static void guard_over(void *opaque)
+/* Those who look at the LCD have been told of the change */
+static bool displays_know(const AppSheathKbd *k)
+{
+    return !k->dirty || !qemu_console_is_visible(k->con) ||
+           real_ms() - k->changed_ms > DISPLAYS_MS;
+}
+
+/* Keys that wait in QEMU's queue had time to come out of it */
+static bool guest_went_on(const AppSheathKbd *k)
+{
+    return qtest_enabled() || !runstate_is_running() ||
+           qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) - k->tick_guest_ms >=
+           TICK_GUEST_MS;
+}
+
+/*
+ * A guest can keep the main loop busy for longer than the guard's time, while
+ * keys wait in sockets and the LCD's picture is old.  That is one tick: keys
+ * are seen before the next, and start the guard's time again.
+ */
+static void guard_tick(void *opaque)
 {
     AppSheathKbd *k = opaque;
 
+    if (!guest_went_on(k) || !displays_know(k)) {
+        timer_mod(k->guard_timer, real_ms() + 1);
+        return;
+    }
+    if (--k->guard_left) {
+        guard_arm(k);
+        return;
+    }
     k->guard = false;
     lcd_draw(k);
 }
@@ -323,6 +373,7 @@ static void kbd_change_owner(AppSheathKbd *k, bool change)
     trace_appsheath_keys_to(owner == TO_CHANNEL ? k->name :
                             owner == TO_GUEST ? "(guest)" : "(nobody)");
     k->owner = owner;
+    k->changed_ms = real_ms();
     for (int i = 0; i < Q_KEY_CODE__MAX; i++) {
         if (k->went_to[i] == TO_CHANNEL) {
             k->went_to[i] = TO_NOBODY;
@@ -566,7 +617,7 @@ static void kbd_realize(DeviceState *dev, Error **errp)
     k->owner = TO_GUEST;
     k->con = graphic_console_init(dev, 0, &lcd_ops, k);
     qemu_console_resize(k->con, LCD_WIDTH, LCD_HEIGHT);
-    k->guard_timer = timer_new_ms(QEMU_CLOCK_REALTIME, guard_over, k);
+    k->guard_timer = timer_new_ms(QEMU_CLOCK_REALTIME, guard_tick, k);
     k->input = qemu_input_handler_register(dev, &kbd_handler);
     k->runstate = qemu_add_vm_change_state_handler(kbd_vm_state, k);
     appsheath_hooks.key_handler = kbd_hook;
