@@ -418,6 +418,23 @@ static void open_unprotected(struct ctx *c)
     want("A4: denials", tdma_denials(), denials);
 }
 
+#define MSR_APIC_BASE   0x1b
+
+/* The local APIC's registers are to be where the program's page is: "memory sinkhole" */
+static void apic_base(struct ctx *c)
+{
+    uint64_t before = rdmsr(MSR_APIC_BASE), at = info(c, INFO_SECRET), word = peek(c, at), got = 0;
+    uint64_t page = c->page[(at - c->base) / PAGE_SIZE];
+
+    wrmsr(MSR_APIC_BASE, page | before % PAGE_SIZE);
+    want("A2: the 'visor's read faults", attempt(this_cpu(), do_load8, page, (uint64_t)&got), true);
+    want("A3: what it got", got, 0);
+    want("the program's word", peek(c, at), word);
+    poke(c, at, ~word);
+    want("another one", peek(c, at), ~word);
+    wrmsr(MSR_APIC_BASE, before);
+}
+
 const struct test memory_tests[] = {
     { "F1/nobody", f1_nobody, BOTH | ALIKE },
     { "F1,P3/pending", f1_pending, BOTH | ALIKE },
@@ -434,6 +451,7 @@ const struct test memory_tests[] = {
     { "A2,A3/locked", locked, LEVEL0 },
     { "A2,A3/strings", strings, LEVEL0 },
     { "A2,A3/gather", gather, LEVEL0 },
+    { "A2,A3,W3/apic-base", apic_base, LEVEL0 },
     { "A7/primed-tlb", primed, LEVEL0 },
     { "A7/translated-code", translated, LEVEL0 },
     { "A8,X5/destroyed", destroyed, BOTH | ALIKE },

@@ -11,7 +11,7 @@
  *   a hypercall.
  * Seen: the arbiter lies above: vapic reads zeros and patches nothing.
  * Limits: this machine has no vapic unless its owner insists; here that is so, and its own ROM (kvmvapic.bin) is none. The base of the local APIC moves nothing under
- *   TCG (acs A2/apic-base); PCI BARs lie below RAM on any q35 (qtest arbiter/A2/bar).
+ *   TCG (acs A2,A3,W3/apic-base); PCI BARs lie below RAM on any q35 (qtest arbiter/A2/bar).
  * Options: -smp 2 -global apic-common.vapic=on -L HERE
  */
 #include "lib.h"
