@@ -535,6 +535,9 @@ static void ask_hardware(Patient *p)
 {
     uint64_t bytes = as_key_bytes(p->key, p->len);
 
+    if (found(p, "file-size")) {
+        return;                 /* it is never plugged in */
+    }
     if (p->device && p->device->block != AS_KEY_SECTOR) {
         p->lcd = "key's blocks are not 512 bytes";
     } else if (bytes > p->bytes) {
@@ -563,6 +566,11 @@ static const char *name_of(Patient *p, const Finding *f)
     return e && e->name_good ? e->name : NULL;
 }
 
+static const char *entries_word(const Patient *p)
+{
+    return p->entries->len == 1 ? "entry" : "entries";
+}
+
 static void tell_finding(Patient *p, const Finding *f)
 {
     const char *name = name_of(p, f);
@@ -580,8 +588,9 @@ static void tell(Patient *p)
     unsigned problems = count_problems(p);
     guint i;
 
-    printf("%s: %s, %" PRIu64 " bytes, %u entries\n", p->path,
-           p->device ? "a device" : "a file", p->bytes, p->entries->len);
+    printf("%s: %s, %" PRIu64 " bytes, %u %s\n", p->path,
+           p->device ? "a device" : "a file", p->bytes, p->entries->len,
+           entries_word(p));
     for (i = 0; i < p->findings->len; i++) {
         tell_finding(p, &g_array_index(p->findings, Finding, i));
     }
@@ -595,8 +604,8 @@ static void tell(Patient *p)
     } else {
         printf("hardware: takes it\n");
     }
-    printf("%s: %u problems, %u unusual\n", problems ? "sick" : "healthy",
-           problems, p->findings->len - problems);
+    printf("%s: %u problem%s, %u unusual\n", problems ? "sick" : "healthy",
+           problems, problems == 1 ? "" : "s", p->findings->len - problems);
 }
 
 static void tell_finding_json(Patient *p, const Finding *f)
