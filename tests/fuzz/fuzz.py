@@ -52,9 +52,10 @@ PLANTS = (
     ('requests', 'core/arbiter.c', '    a->waiting -= awaited;\n', '    (void)awaited;\n'),
     ('requests', 'core/arbiter.c', '    if (as_page_find(a, page->va) == page) {\n', '    {\n'),
     ('requests', 'core/arbiter.c', '!g_hash_table_contains(c->takes, &at)', '1'),
+    ('requests', 'core/arbiter.c', '    withdraw_offers(page->owner, page->va);\n', ''),
     ('requests', 'core/arbiter.c', 'p->text = p->va - text < text_bytes', 'p->text = p->va - text <= text_bytes'),
     ('usb', 'hw/appsheath/usbstore.c', 'd[0] < 2 || d[0] > len - at', 'd[0] < 2'),
-    ('usb', 'hw/appsheath/usbstore.c', '& 0x0f;\n    }\n}', '& 0x1f;\n    }\n}'),
+    ('usb', 'hw/appsheath/usbstore.c', '& 0x0f;\n    }\n}', '& 0x7f;\n    }\n}'),
     ('usb', 'hw/appsheath/usbstore.c', 'get_le32(csw + 4) != tag', '0 * tag'),
 )
 
@@ -160,14 +161,14 @@ def plant(number):
 
 def run_plant(args, number):
     """The same with a planted bug: it must be found"""
-    target, path, text, instead = PLANTS[number]
+    target, _, text, instead = PLANTS[number]
     tree = plant(number)
     program = make(target, TREE=tree, BUILD=f'{tree}/build', CFLAGS='-O2 -g -w')
     status, out, runs = fuzz(program, target, f'{tree}/{target}-planted',
                              [f'-max_total_time={args.plant_seconds}'],
                              args.plant_seconds * 3 + 60)
     ok = bool(status) and bool(finding(out))
-    what = (f'{TARGETS[target][0]}/fuzz {target} finds "{" ".join(instead.split())}" in {path}'
+    what = (f'{TARGETS[target][0]}/fuzz {target} finds "{" ".join(instead.split())}" for "{" ".join(text.split())}'
             f' ({finding(out) if ok else "not found"}, {runs} executions)')
     return ok, what.replace('#', ''), out
 
@@ -196,7 +197,7 @@ def main():
                                 formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument('name', nargs='?', metavar='T=NAME', default='T=')
     p.add_argument('--seconds', type=int, default=30, help='for each target')
-    p.add_argument('--plant-seconds', type=int, default=60, help='at most, for each planted bug')
+    p.add_argument('--plant-seconds', type=int, default=120, help='at most, for each planted bug')
     p.add_argument('--runs', type=int, help='executions of each target')
     p.add_argument('--forever', action='store_true')
     p.add_argument('--jobs', type=int, default=2, help='at a time')

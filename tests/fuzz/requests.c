@@ -114,6 +114,19 @@ static int slot_of(AsContext *const *slots, const AsContext *c)
     return -1;
 }
 
+static bool owns(const Machine *m, const AsContext *c, const AsOffer *o)
+{
+    for (uint32_t i = 0; i < o->pages; i++) {
+        const AsPage *p = as_page_find(m->a, o->va + i * AS_PAGE_SIZE);
+
+        if (!p || p->owner != c || p->state != AS_PAGE_OWN || p->text ||
+            p->va == c->psp) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static uint64_t check_takes(const Machine *m, int slot)
 {
     const AsContext *c = m->living[slot];
@@ -127,6 +140,9 @@ static uint64_t check_takes(const Machine *m, int slot)
     }
     MUST("P3", g_hash_table_size(c->takes) == waits);
     MUST("P5", !memcmp(c->offers, m->offers[slot], sizeof(c->offers)));
+    for (unsigned i = 0; i < AS_MAX_OFFERS; i++) {
+        MUST("P5", owns(m, c, &c->offers[i]));
+    }
     return waits;
 }
 
@@ -371,19 +387,6 @@ static AsOffer take_offer(Input *in)
     return o;
 }
 
-static bool owns(const Machine *m, const AsContext *c, const AsOffer *o)
-{
-    for (uint32_t i = 0; i < o->pages; i++) {
-        const AsPage *p = as_page_find(m->a, o->va + i * AS_PAGE_SIZE);
-
-        if (!p || p->owner != c || p->state != AS_PAGE_OWN || p->text ||
-            p->va == c->psp) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static AsOffer *find_offer(Machine *m, int slot, const AsOffer *o)
 {
     for (unsigned i = 0; i < AS_MAX_OFFERS; i++) {
@@ -500,10 +503,24 @@ static void take_pages(Machine *m, Input *in)
     MUST("P3", as_take(m->a, m->living[slot], VA(n), pages) == want);
 }
 
+static void withdraw(Machine *m, int slot, uint64_t va)
+{
+    for (unsigned i = 0; i < AS_MAX_OFFERS; i++) {
+        AsOffer *o = &m->offers[slot][i];
+
+        for (uint32_t n = 0; n < o->pages; n++) {
+            if (o->va + n * AS_PAGE_SIZE == va) {
+                *o = (AsOffer) { 0 };
+            }
+        }
+    }
+}
+
 /* port.c: port_release() */
 static void release(Machine *m, Input *in)
 {
-    AsContext *c = m->living[take(in, 1) % CONTEXTS];
+    int slot = take(in, 1) % CONTEXTS;
+    AsContext *c = m->living[slot];
     uint64_t va = VA(take(in, 1) % (PAGES + 2)) + take(in, 1) % 2;
     AsPage *page = NULL, *there;
     uint32_t want, got;
@@ -525,6 +542,7 @@ static void release(Machine *m, Input *in)
         before = c->changes;
         m->frames[page->frame] =
             (Frame) { .pins = m->frames[page->frame].pins };
+        withdraw(m, slot, va);
         as_remove_page(m->a, page);
         MUST("A7", c->changes != before);
     }
