@@ -168,7 +168,7 @@ def run_plant(args, number):
                              [f'-max_total_time={args.plant_seconds}'],
                              args.plant_seconds * 3 + 60)
     ok = bool(status) and bool(finding(out))
-    what = (f'{TARGETS[target][0]}/fuzz {target} finds "{" ".join(instead.split())}" for "{" ".join(text.split())}'
+    what = (f'{TARGETS[target][0]}/fuzz {target} finds "{" ".join(instead.split())}" for "{" ".join(text.split())}"'
             f' ({finding(out) if ok else "not found"}, {runs} executions)')
     return ok, what.replace('#', ''), out
 
