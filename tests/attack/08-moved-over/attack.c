@@ -10,8 +10,8 @@
  *   says, and patches hypercalls that it finds there. The OUT comes from a page before the program's, which has the bytes of such
  *   a hypercall.
  * Seen: the arbiter lies above: vapic reads zeros and patches nothing.
- * Limits: this machine has no vapic unless its owner insists; here that is so, and its own ROM (kvmvapic.bin) is none. The base of the local APIC moves nothing under
- *   TCG (acs A2,A3,W3/apic-base); PCI BARs lie below RAM on any q35 (qtest arbiter/A2/bar).
+ * Limits: this machine has no vapic unless its owner insists; here that is so, and its own ROM (kvmvapic.bin) is none. The base
+ *   of the local APIC moves nothing under TCG (acs A2,A3,W3/apic-base); PCI BARs lie below RAM on any q35 (qtest arbiter/A2/bar).
  * Options: -smp 2 -global apic-common.vapic=on -L HERE
  */
 #include "lib.h"
