@@ -14,6 +14,11 @@ const CODES = {
     '`': 'Backquote', '-': 'Minus', '=': 'Equal', '[': 'BracketLeft', ']': 'BracketRight',
     ';': 'Semicolon', "'": 'Quote', ',': 'Comma', '.': 'Period', '/': 'Slash',
 };
+const REQUESTS_SHOWN = 6;
+const REQUESTS = {
+    CREATE: 'make a context', DESTROY: 'kill a context', ALLOC: 'give it a page', OPEN: 'open a channel for it',
+    CLOSE: 'close a channel of it', QUERY: 'list the contexts',
+};
 const RULES = {
     A: 'somebody else reached for protected memory', D: 'a request was refused',
     E: 'a jump into a program was refused', P: 'the port was misused', F: 'a program broke a rule of its own',
@@ -71,9 +76,7 @@ function press(event) {
     event.preventDefault();
     const keysym = Keys.getKeysym(event), code = Keys.getKeycode(event);
     if (keysym && keyboard && !event.repeat) {
-        down.set(code, keysym);
-        light(code, true);
-        keyboard.sendKey(keysym, code, true);
+        push(code, keysym);
     }
 }
 
@@ -82,6 +85,32 @@ function release(code) {
         keyboard.sendKey(down.get(code), code, false);
         down.delete(code);
         light(code, false);
+    }
+}
+
+/* A cap that is tapped or clicked: a narrow window often has no other keyboard */
+const KEYSYMS = { Enter: 0xff0d, Backspace: 0xff08, ShiftLeft: 0xffe1, Space: 0x20 };
+
+function push(code, keysym) {
+    down.set(code, keysym);
+    light(code, true);
+    keyboard.sendKey(keysym, code, true);
+}
+
+function tap(event) {
+    const cap = event.target.closest('i'), code = cap && cap.dataset.code;
+    if (!code || !keyboard) {
+        return;
+    }
+    if (code === 'ShiftLeft' && down.has(code)) {
+        release(code);
+        return;
+    }
+    const letter = cap.textContent;
+    push(code, KEYSYMS[code] || (down.has('ShiftLeft') ? letter : letter.toLowerCase()).charCodeAt(0));
+    if (code !== 'ShiftLeft') {         /* shift stays down for one key */
+        release(code);
+        release('ShiftLeft');
     }
 }
 
@@ -103,6 +132,7 @@ function drawKeys() {
         at('keys').append(line);
     }
     at('keys').addEventListener('keydown', press);
+    at('keys').addEventListener('click', tap);
     at('keys').addEventListener('keyup', event => release(Keys.getKeycode(event)));
     at('keys').addEventListener('blur', () => [...down.keys()].forEach(release));
 }
@@ -117,7 +147,10 @@ function list(where, items) {
         }
         return li;
     });
-    at(where).replaceChildren(...made);
+    if (made.map(li => li.textContent).join('\n') !== [...at(where).children].map(li => li.textContent).join('\n')) {
+        at(where).replaceChildren(...made);     /* else it stays, with whatever is selected in it */
+        at(where).scrollTop = at(where).scrollHeight;
+    }
 }
 
 function span(kind, text) {
@@ -146,16 +179,41 @@ function lcdInWords(lcd) {
         lcd.alert ? `The LCD warns: ${lcd.alert}` : 'The LCD is blank.';
 }
 
+/* "CREATE psp=0x1000 OK result=1" */
+function requestInWords(line) {
+    const [, verb, status] = /^(\S+) .*?(\S+) result=/.exec(line) || ['', line, ''];
+    const words = REQUESTS[verb] || verb.toLowerCase();
+    return status === 'OK' ? `${words}: done` : [words + ': ', span('kind open', `refused (${status})`)];
+}
+
+const TOLD = /^(attack: \d+ tries|visor: (killed|I can read|there is no OS|stopped|no trusted))/;
+
+function toldLast(lines) {
+    const boot = lines.findLastIndex(l => l.startsWith('visor: booted'));
+    const last = lines.slice(boot + 1).filter(l => TOLD.test(l)).pop();
+    return last ? ` ${last.replace(/^attack: /, 'The last attack: ').replace(/^visor: /, 'The \u2019visor: ')}.` : '';
+}
+
+/* What there is to do now, for somebody who is here for the first time */
+function advice(lcd) {
+    if (lcd.text) {
+        return ` The LCD asks: \u201c${lcd.text}\u201d Whatever the screen asks, answer that: one letter and Enter.`;
+    }
+    if (lcd.open) {
+        return ' Its name is on the LCD: type a passphrase and Enter. Nobody but the OS gets it.';
+    }
+    return '';
+}
+
 function summary(state) {
     const c = state.contexts[0];
-    const last = state.lines.filter(l => /^(attack: \d+ tries|visor: (killed|I can read|there is no OS|stopped|no trusted))/.test(l)).pop();
-    const told = last ? ' ' + last.replace(/^attack: /, 'The last attack: ').replace(/^visor: /, 'The \u2019visor: ') + '.' : '';
+    const told = toldLast(state.lines);
     if (!c) {
-        return ['No program runs in a context.' + told, true];
+        return [`No program runs in a context.${told} Press 1 or 2 to run the OS.`, true];
     }
     return c.kind === 'trusted' ?
-        [`The OS runs trusted, as "${c.name}".` + (state.lcd.open ? ' Its name is on the LCD: type a passphrase, it is for the OS alone.' : '') + told, false] :
-        ['The same OS runs in an open context: no name on the LCD, and nothing is hidden from the \u2019visor.' + told, true];
+        [`The OS runs trusted, as \u201c${c.name}\u201d.${advice(state.lcd) + told}`, false] :
+        [`The same OS, in an open context: no name on the LCD, so the \u2019visor has what you type and all it keeps.${told}`, true];
 }
 
 function setText(where, text) {
@@ -173,9 +231,8 @@ function show(state) {
         [span('count', n), `by rule ${rule}: ${RULES[rule[0]] || 'a rule was broken'}`]) : ['nothing']);
     setText('slb', `${state.slb.hits} hits, ${state.slb.misses} misses; programs were started ${state.slb.starts} times, ` +
         `interrupted ${state.slb.events} times`);
-    list('requests', state.requests.slice(-6));
+    list('requests', state.requests.slice(-REQUESTS_SHOWN).map(requestInWords));
     list('lines', state.lines);
-    at('lines').scrollTop = at('lines').scrollHeight;
     list('names', state.key.names);
     at('stick').classList.toggle('out', !state.key.plugged);
     setText('plugged', state.key.plugged ? 'It is plugged in.' : 'It is in your pocket.');
