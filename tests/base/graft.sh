@@ -53,16 +53,19 @@ test_that 'and grafting mends it' graft
 echo more >>"$src/b.c"
 test_that 'a file we do not touch, changed by hand, fails the check' says 1 'b.c is not as it was unpacked' check
 sed -i '$d' "$src/b.c"
-rm "$ins/a"
-for n in 1 2 3 4 5 6 7; do
-    for side in before after; do printf 'rule A1\nwhy x\ntest y\n%s |%s\ninsert |n\n' $side $n; done
-done | sed '1i file a.c' >"$ins/a"
+rm "$ins"/*
+anew() {        # as if unpacked just now
+    rm -rf "$src/.appsheath"
+    seq 1 14 >"$src/a.c"
+    printf 'one()\n{\n    return x;\n}\n\ntwo()\n{\n    return x;\n}\n' >"$src/b.c"
+    echo c >"$src/c.c"
+    graft --pristine
+}
+for n in $(seq 1 14); do printf 'rule A1\nwhy x\ntest y\nafter |%s\ninsert |n\n' "$n"; done | sed '1i file a.c' >"$ins/a"
 { echo file b.c; for l in 'one()' 'two()'; do printf 'rule A1\nwhy x\ntest y\nwithin |%s\nafter |{\ninsert |n\n' "$l"; done; } >"$ins/b"
-sixteen() { graft && check; }
+sixteen() { anew && graft && check; }
 test_that 'sixteen inserts are fine' sixteen
 printf 'file c.c\nrule A1\nwhy x\ntest y\nbefore |c\ninsert |n\nrule A1\nwhy x\ntest y\nafter |c\ninsert |n\n' >"$ins/c"
-echo c >"$src/c.c"; rm -rf "$src/.appsheath"; seq 1 9 >"$src/a.c"
-printf 'one()\n{\n    return x;\n}\n\ntwo()\n{\n    return x;\n}\n' >"$src/b.c"
-graft --pristine; graft
+anew; graft
 test_that 'eighteen are too many' says 1 '18 insertions, 18 lines' check
 plan
