@@ -119,7 +119,7 @@ function drawKeys() {
     caps[0].push(['\u232b', 'Backspace']);
     caps[2].push(['Enter', 'Enter']);
     caps[3].unshift(['Shift', 'ShiftLeft']);
-    caps.push([['', 'Space']]);
+    caps.push([['\u00a0', 'Space']]);
     for (const row of caps) {
         const line = document.createElement('div');
         line.setAttribute('aria-hidden', 'true');
@@ -189,7 +189,7 @@ function requestInWords(line) {
 const TOLD = /^(attack: \d+ tries|visor: (killed|I can read|there is no OS|stopped|no trusted))/;
 
 function toldLast(lines) {
-    const boot = lines.findLastIndex(l => l.startsWith('visor: booted'));
+    const boot = lines.findLastIndex(l => l.includes('visor: booted'));     /* maybe after half a line */
     const last = lines.slice(boot + 1).filter(l => TOLD.test(l)).pop();
     return last ? ` ${last.replace(/^attack: /, 'The last attack: ').replace(/^visor: /, 'The \u2019visor: ')}.` : '';
 }

@@ -98,7 +98,7 @@ class Child:
         """The machine's lines since it was last switched on"""
         with open(self.serial_path, encoding='utf-8') as f:
             lines = f.read().split('\n')
-        boots = [n for n, line in enumerate(lines) if line.startswith('visor: booted')]
+        boots = [n for n, line in enumerate(lines) if 'visor: booted' in line]      # maybe after half a line
         return lines[boots[-1]:] if boots else []
 
     def find(self, pattern):
