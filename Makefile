@@ -15,7 +15,7 @@ tool_dirs := $(patsubst %/Makefile,%,$(wildcard tools/Makefile))
 QEMU := build/bin/qemu-system-x86_64
 DEMO = $(PYTHON) demo/walkthrough.py
 
-.PHONY: all help build emulator tools guest demo demo-vnc desk check check-unit check-qtest check-tools check-functional check-coverage \
+.PHONY: all help build emulator tools guest demo demo-vnc desk check check-desk check-unit check-qtest check-tools check-functional check-coverage \
 	check-acs check-attack attack check-ni fuzz-ni teeth-ni check-base check-asan check-fuzz check-model fuzz bench docs install upstream-check clean distclean
 
 all: build
@@ -30,6 +30,7 @@ help:
 	@echo '  make check             all tests; check-base, check-unit, check-qtest, check-tools,'
 	@echo '                         check-acs (T=NAME), check-attack (T=NAME) and check-functional run'
 	@echo '                         some of them; check-coverage: has each rule a test?'
+	@echo '  make check-desk        the desk in headless Chromium, and the plain VNC displays; not part of check'
 	@echo '  make attack            all attacks (T=NAME: some) as a table: contained on the real machine,'
 	@echo '                         and what they do when their guard is off'
 	@echo '  make check-fuzz        the fuzz targets for 30 s each; make fuzz T=NAME: one of them, for ever'
@@ -115,6 +116,11 @@ teeth-ni: build build/tests/.built
 	$(PYTHON) tests/ni/run.py --teeth
 check-functional: build
 	@tests/run functional
+# Needs a browser, and axe-core from npm's registry: so not part of "make check"
+check-desk: build
+	@scripts/packages.sh desk desk-test
+	@command -v npm >/dev/null || scripts/packages.sh desk-npm
+	@tests/run desk
 # Which tests show which rule; "tests/coverage --list" tells
 check-coverage: emulator build/tests/.built
 	@tests/run coverage
