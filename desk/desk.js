@@ -202,18 +202,18 @@ function advice(lcd) {
     if (lcd.open) {
         return ' Its name is on the LCD: type a passphrase and Enter. Nobody but the OS gets it.';
     }
-    return '';
+    return lcd.alert ? ` The LCD warns: \u201c${lcd.alert}\u201d.` : '';
 }
 
 function summary(state) {
     const c = state.contexts[0];
     const told = toldLast(state.lines);
     if (!c) {
-        return [`No program runs in a context.${told} Press 1 or 2 to run the OS.`, true];
+        return [`No program runs in a context.${advice(state.lcd) + told} Press 1 or 2 to run the OS.`, true];
     }
     return c.kind === 'trusted' ?
         [`The OS runs trusted, as \u201c${c.name}\u201d.${advice(state.lcd) + told}`, false] :
-        [`The same OS, in an open context: no name on the LCD, so the \u2019visor has what you type and all it keeps.${told}`, true];
+        [`The same OS, in an open context: no name on the LCD, so the \u2019visor has what you type and all it keeps.${advice(state.lcd) + told}`, true];
 }
 
 function setText(where, text) {

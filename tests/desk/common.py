@@ -158,8 +158,9 @@ def read_ppm(path):
 WIDTH, HEIGHT, GLYPH = 256, 64, (8, 16)
 BLANK, NAME, NAME_BACK = (0x14, 0x1a, 0x14), (0x10, 0x18, 0x10), (0xb8, 0xe9, 0x86)
 BAR, BAR_BACK, TEXT = (0xff, 0xd7, 0x5f), (0x35, 0x42, 0x2f), (0xd8, 0xe8, 0xc8)
+ALERT, ALERT_BACK, ALERT_BY = (0xff, 0xff, 0xff), (0xa0, 0x18, 0x18), 'hardware:'
 NAME_ROWS, BAR_ROWS, TEXT_ROW = range(0, 32), range(32, 48), 48
-LOCK_AT = (6, 34)
+LOCK_X, LOCK_DOWN, NOTE_X = 6, 2, 32
 LOCK = ('      ####      ', '     ##  ##     ', '     #    #     ', '     #    #     ', '     #    #     ',
         '   ##########   ', '   ##########   ', '   ####  ####   ', '   ####  ####   ',
         '   ##########   ', '   ##########   ')
@@ -175,36 +176,54 @@ def font():
     return [rows[n:n + GLYPH[1]] for n in range(0, len(rows), GLYPH[1])]
 
 
-def lcd_reference(name='', text=''):
-    """RGB of an LCD that shows these and no note; blank without a name (T2)"""
+def words(text, columns=WIDTH // GLYPH[0]):
+    """Lines with as many words as fit"""
+    lines = ['']
+    for word in text.split(' '):
+        longer = f'{lines[-1]} {word}' if lines[-1] else word
+        lines = lines[:-1] + [longer] if len(longer) <= columns else lines + [word]
+    return lines
+
+
+def lcd_reference(name='', text='', alert=''):
+    """RGB of an LCD that shows these and no note; blank without a name or an alert (T2)"""
     pixels = [[BLANK] * WIDTH for _ in range(HEIGHT)]
 
-    def write(string, y, scale, colour):
+    def write(string, y, scale, colour, x=0):
         for n, c in enumerate(string):
             for dy, row in enumerate(glyphs[ord(c)]):
                 for dx in range(GLYPH[0]):
                     if row >> (7 - dx) & 1:
                         for sy in range(scale):
                             for sx in range(scale):
-                                pixels[y + dy * scale + sy][(n * 8 + dx) * scale + sx] = colour
+                                pixels[y + dy * scale + sy][x + (n * 8 + dx) * scale + sx] = colour
 
+    def lock(y, colour):
+        for dy, row in enumerate(LOCK):
+            for dx, dot in enumerate(row):
+                if dot == '#':
+                    pixels[y + LOCK_DOWN + dy][LOCK_X + dx] = colour
+
+    glyphs = font()
     if name:
-        glyphs = font()
         for rows, colour in ((NAME_ROWS, NAME_BACK), (BAR_ROWS, BAR_BACK)):
             for y in rows:
                 pixels[y] = [colour] * WIDTH
         write(name, 0, 2, NAME)
         write(text, TEXT_ROW, 1, TEXT)
-        for dy, row in enumerate(LOCK):
-            for dx, dot in enumerate(row):
-                if dot == '#':
-                    pixels[LOCK_AT[1] + dy][LOCK_AT[0] + dx] = BAR
+        lock(BAR_ROWS[0], BAR)
+    elif alert:
+        pixels = [[ALERT_BACK] * WIDTH for _ in range(HEIGHT)]
+        lock(0, ALERT)
+        write(ALERT_BY, 0, 1, ALERT, NOTE_X)
+        for n, line in enumerate(words(alert), 1):
+            write(line, n * GLYPH[1], 1, ALERT)
     return bytes(v for row in pixels for pixel in row for v in pixel)
 
 
-def expect_lcd(picture, name='', text=''):
+def expect_lcd(picture, name='', text='', alert=''):
     width, height, pixels = picture
     expect((width, height) == (WIDTH, HEIGHT), f'the LCD is {width} x {height}')
-    wanted = lcd_reference(name, text)
+    wanted = lcd_reference(name, text, alert)
     wrong = sum(pixels[n:n + 3] != wanted[n:n + 3] for n in range(0, len(wanted), 3))
-    expect(wrong == 0, f'{wrong} of {WIDTH * HEIGHT} pixels are not those of "{name}" over "{text}"')
+    expect(wrong == 0, f'{wrong} of {WIDTH * HEIGHT} pixels are not those of "{name or alert}" over "{text}"')

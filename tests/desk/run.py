@@ -19,6 +19,7 @@ from page import NARROW, WIDE, Page
 READY = r'runs trusted, as .Thimble.\. Its name is on the LCD: type a passphrase'
 IMPORTANT = ('[data-do=trusted]', '[data-do=untrusted]', '[data-do=attack]', '[data-do=kill]', '#said', '#screen',
              '#lcd', '#keys', '#stick', '#plug', '#contexts', '#owner', '#denials')
+DAMAGED_BYTE = 40               # of the key: in its first entry
 SECRET = re.escape(walkthrough.secret())
 
 
@@ -37,11 +38,11 @@ class Desk:
         parts = urllib.parse.urlsplit(self.url)
         self.host, self.token = parts.netloc, urllib.parse.parse_qs(parts.query)['token'][0]
 
-    def lcd_is(self, name='', text=''):
+    def lcd_is(self, name='', text='', alert=''):
         """Machine and page agree, to the pixel"""
-        self.child.wait_lcd(name, text)
+        self.child.wait_lcd(name, text, alert)
         wait_for('the page to follow', lambda: self.page.canvas('lcd') == self.child.screendump('kbd0'), 5)
-        expect_lcd(self.page.canvas('lcd'), name, text)
+        expect_lcd(self.page.canvas('lcd'), name, text, alert)
 
     def contexts(self):
         return json.loads(self.child.get('/machine/arbiter', 'report'))['contexts']
@@ -161,6 +162,24 @@ def read_open(d):
     expect(d.child.wait_line('^visor: I can read its memory').endswith(walkthrough.secret()), 'that is not the secret')
     d.page.wait_text('said', 'I can read its memory')
     d.page.picture('desk-open.png')
+
+
+def damaged(d):
+    """52: the key is damaged while it is out"""
+    key, bad = f'{OUT}/key.img', 'key is damaged (checksum)'
+    with open(key, 'r+b') as f:
+        whole = f.read()
+        f.seek(DAMAGED_BYTE)
+        f.write(bytes([whole[DAMAGED_BYTE] ^ 1]))
+    d.page.press('trusted')
+    d.page.wait_text('said', re.escape(f'The LCD warns: \u201c{bad}\u201d'))
+    d.one_context('open')
+    d.lcd_is(alert=bad)
+    d.page.accessible()
+    d.page.one('#plug').click()
+    d.page.wait_text('plugged', 'in your pocket')
+    with open(key, 'wb') as f:
+        f.write(whole)
 
 
 def attack_under_way(d):
@@ -410,6 +429,7 @@ TESTS = (
     ('T2,P6/button 2: an open context, the LCD stays blank', untrusted),
     ('house/axe-core: without the key', accessible),
     ('house/button 3 in an open context: its secret is read', read_open),
+    ('K1,T2/button 1 with a damaged key: an open context, and the LCD says why, to the pixel', damaged),
     ('A2,T1,T3/buttons 1 and 3: attacked in the middle of the passphrase', attack_under_way),
     ('A8,T3/button 4: killed while its question is on the LCD', kill),
     ('house/axe-core: killed', accessible),
