@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "appsheath/appsheath-cpu.h"
+#include "appsheath/appsheath-lcd.h"
 
 #define OPEN_BASE   (BASE + MiB)        /* of the open context */
 #define RING        (BASE + 2 * PAGE)
@@ -53,7 +54,7 @@ static struct as_request keyboard(uint32_t op)
     };
 }
 
-static struct as_request lcd(uint32_t op)
+static struct as_request lcd_line(uint32_t op)
 {
     return (struct as_request) {
         .op = op, .psp = BASE, .va = LINE, .device = AS_DEV_LCD,
@@ -181,7 +182,7 @@ static void test_order_keyboard(void)
 
 static void test_order_lcd(void)
 {
-    check_order(lcd(AS_OP_OPEN), lcd(AS_OP_CLOSE));
+    check_order(lcd_line(AS_OP_OPEN), lcd_line(AS_OP_CLOSE));
 }
 
 /* Pages of an open channel are not released, of a closed one they are */
@@ -231,6 +232,19 @@ static bool ps2_has_keys(Sheath *s)
     return any;
 }
 
+/* The monitor's way to press keys is one of those that the hardware stands before */
+static void check_send_key(Machine *m, uint32_t produced)
+{
+    int64_t until = soon();
+
+    qtest_qmp_assert_success(m->s->qts, "{ 'execute': 'send-key', 'arguments': "
+        "{ 'keys': [ { 'type': 'qcode', 'data': 'b' } ], 'hold-time': 1 } }");
+    while (ring_at(m, AS_RING_PRODUCED) != produced) {
+        wait_on(until);
+    }
+    g_assert_false(ps2_has_keys(m->s));
+}
+
 static void test_keys(void)
 {
     Machine m = start(0);
@@ -247,9 +261,10 @@ static void test_keys(void)
         g_assert_cmphex(ring_at(&m, at + 4), ==, 30 | !i << 16);
     }
     g_assert_false(ps2_has_keys(m.s));
+    check_send_key(&m, 4);
     do_it(m.s, keyboard(AS_OP_CLOSE));
     type_a(&m);
-    g_assert_cmpuint(ring_at(&m, AS_RING_PRODUCED), ==, 2);
+    g_assert_cmpuint(ring_at(&m, AS_RING_PRODUCED), ==, 4);
     g_assert_true(ps2_has_keys(m.s));
     sheath_stop(m.s);
 }
@@ -310,6 +325,17 @@ static void test_full_ring(void)
     type_a(&m);
     g_assert_cmpuint(ring_at(&m, AS_RING_PRODUCED), ==, CAPACITY + 2);
     g_assert_cmpuint(ring_at(&m, AS_RING_ENTRIES), ==, CAPACITY + 6);
+    check_lcd(m.s, "note", "6 keys lost");
+
+    /* the next channel lost nothing yet */
+    do_it(m.s, keyboard(AS_OP_CLOSE));
+    offer_all(m.s, BASE);
+    do_it(m.s, keyboard(AS_OP_OPEN));
+    check_lcd(m.s, "note", "");
+    g_assert_cmpuint(ring_at(&m, AS_RING_DROPPED), ==, 0);
+    type_a(&m);
+    g_assert_cmpuint(ring_at(&m, AS_RING_PRODUCED), ==, 2);
+    g_assert_cmpuint(ring_at(&m, AS_RING_ENTRIES), ==, 0);
     sheath_stop(m.s);
 }
 
@@ -381,8 +407,9 @@ static void test_line(void)
     Machine m = start(0);
     int64_t until = soon();
     bool shown = false;
+    Lcd lcd;
 
-    do_it(m.s, lcd(AS_OP_OPEN));
+    do_it(m.s, lcd_line(AS_OP_OPEN));
     check_lcd(m.s, "name", "Test");
     check_lcd(m.s, "note", "keyboard is off");
     g_assert_cmpuint(cpu_store(m.s, BASE, LINE, 0x0a7961500a1b7f41), ==,
@@ -394,7 +421,10 @@ static void test_line(void)
         wait_on(until);
     }
     check_lcd(m.s, "name", "Test");
-    do_it(m.s, lcd(AS_OP_CLOSE));
+    lcd = lcd_picture(m.s);
+    lcd_check_text(&lcd, 0, LCD_NAME_Y, 2, "Test", NAME_COLOURS);
+    lcd_check_text(&lcd, 0, LCD_LINE_Y, 1, "A???Pay?", LINE_COLOURS);
+    do_it(m.s, lcd_line(AS_OP_CLOSE));
     check_lcd(m.s, "name", "");
     check_lcd(m.s, "text", "");
     sheath_stop(m.s);
@@ -406,7 +436,7 @@ static void test_killed(void)
     Machine m = start(0);
 
     do_it(m.s, keyboard(AS_OP_OPEN));
-    do_it(m.s, lcd(AS_OP_OPEN));
+    do_it(m.s, lcd_line(AS_OP_OPEN));
     type_a(&m);
     g_assert_cmpuint(ring_at(&m, AS_RING_PRODUCED), ==, 2);
     g_assert_cmpuint(sheath_destroy(m.s, BASE), ==, AS_OK);
@@ -425,6 +455,203 @@ static void test_killed(void)
     sheath_stop(m.s);
 }
 
+/* ------------------------------------------------------------------ */
+/* T3: in the middle of a word                                         */
+/* ------------------------------------------------------------------ */
+
+/* The press went to the program; the release goes nowhere */
+static void check_release_lost(Machine *m)
+{
+    press(m->s->qts, "b", true);
+    press(m->s->qts, "b", false);
+    g_assert_true(qtest_qom_get_bool(m->s->qts, KBD_PATH, "guard"));
+    press(m->s->qts, "a", false);
+    g_assert_false(qtest_qom_get_bool(m->s->qts, KBD_PATH, "guard"));
+    g_assert_false(ps2_has_keys(m->s));
+}
+
+static void test_closed_meanwhile(void)
+{
+    Machine m = start(0);
+
+    ps2_has_keys(m.s);
+    do_it(m.s, keyboard(AS_OP_OPEN));
+    press(m.s->qts, "a", true);
+    do_it(m.s, keyboard(AS_OP_CLOSE));
+    check_release_lost(&m);
+    g_assert_cmpuint(ring_at(&m, AS_RING_PRODUCED), ==, 1);
+    type_a(&m);
+    g_assert_true(ps2_has_keys(m.s));
+    g_assert_cmpuint(ring_at(&m, AS_RING_PRODUCED), ==, 1);
+    sheath_stop(m.s);
+}
+
+static void test_killed_meanwhile(void)
+{
+    Machine m = start(0);
+
+    ps2_has_keys(m.s);
+    do_it(m.s, keyboard(AS_OP_OPEN));
+    press(m.s->qts, "a", true);
+    g_assert_cmpuint(sheath_destroy(m.s, BASE), ==, AS_OK);
+    check_release_lost(&m);
+    check_zero(m.s, &m.im);
+    type_a(&m);
+    g_assert_true(ps2_has_keys(m.s));
+    check_zero(m.s, &m.im);
+    sheath_stop(m.s);
+}
+
+static void test_reset_meanwhile(void)
+{
+    Machine m = start(0);
+
+    do_it(m.s, keyboard(AS_OP_OPEN));
+    do_it(m.s, lcd_line(AS_OP_OPEN));
+    press(m.s->qts, "a", true);
+    sheath_reset(m.s);
+    check_lcd(m.s, "name", "");
+    check_lcd(m.s, "text", "");
+    g_assert_cmpuint(summary(m.s).contexts, ==, 0);
+    check_zero(m.s, &m.im);
+    check_release_lost(&m);
+    check_zero(m.s, &m.im);
+    sheath_stop(m.s);
+}
+
+/* What is let go of while the machine stands still is not heard of; the channel lives on */
+static void test_stopped_meanwhile(void)
+{
+    Machine m = start(0);
+
+    ps2_has_keys(m.s);
+    do_it(m.s, keyboard(AS_OP_OPEN));
+    press(m.s->qts, "a", true);
+    qtest_qmp_assert_success(m.s->qts, "{ 'execute': 'stop' }");
+    check_error(qtest_qmp(m.s->qts, "{ 'execute': 'input-send-event', "
+        "'arguments': { 'events': [ { 'type': 'key', 'data': { 'down': false, "
+        "'key': { 'type': 'qcode', 'data': 'a' } } } ] } }"), "VM not running");
+    g_assert_cmpuint(ring_at(&m, AS_RING_PRODUCED), ==, 1);
+    qtest_qmp_assert_success(m.s->qts, "{ 'execute': 'cont' }");
+    press(m.s->qts, "b", true);
+    press(m.s->qts, "b", false);
+    g_assert_cmpuint(ring_at(&m, AS_RING_PRODUCED), ==, 3);
+    g_assert_false(ps2_has_keys(m.s));
+    check_lcd(m.s, "name", "Test");
+
+    /* and it is not taken for one that is still down */
+    do_it(m.s, keyboard(AS_OP_CLOSE));
+    g_assert_false(qtest_qom_get_bool(m.s->qts, KBD_PATH, "guard"));
+    sheath_stop(m.s);
+}
+
+/* ------------------------------------------------------------------ */
+/* Two contexts in turn                                                */
+/* ------------------------------------------------------------------ */
+
+static struct as_request of_other(struct as_request r)
+{
+    r.psp += OPEN_BASE - BASE;
+    r.va += OPEN_BASE - BASE;
+    return r;
+}
+
+/* As start(), but the second context is a trusted one, too, by a key of its own */
+static Machine start_two(void)
+{
+    Machine m = start(0);
+    struct as_key_item item = item_data("Other", &m.open);
+    g_autoptr(KeyFile) key = key_file(&item, 1);
+
+    plug(m.s, "other", key);
+    g_assert_cmpuint(sheath_destroy(m.s, OPEN_BASE), ==, AS_OK);
+    g_assert_cmpuint(image_create(m.s, &m.open, OPEN_BASE, 0), ==, AS_OK);
+    offer_all(m.s, OPEN_BASE);
+    return m;
+}
+
+/* The keys have one owner, under its name; the other waits until it is closed */
+static void test_in_turn(void)
+{
+    Machine m = start_two();
+    Machine other = { .s = m.s, .im = m.open };
+
+    do_it(m.s, keyboard(AS_OP_OPEN));
+    refused(m.s, "OPEN", of_other(keyboard(AS_OP_OPEN)), AS_E_DEVICE);
+    check_lcd(m.s, "name", "Test");
+    press(m.s->qts, "a", true);
+    do_it(m.s, keyboard(AS_OP_CLOSE));
+    do_it(m.s, of_other(keyboard(AS_OP_OPEN)));
+    check_lcd(m.s, "name", "Other");
+    check_release_lost(&m);
+    g_assert_cmpuint(ring_at(&other, AS_RING_PRODUCED), ==, 0);
+    type_a(&m);
+    g_assert_cmpuint(ring_at(&m, AS_RING_PRODUCED), ==, 1);
+    g_assert_cmpuint(ring_at(&other, AS_RING_PRODUCED), ==, 2);
+    sheath_stop(m.s);
+}
+
+/* T4: one program's line does not stand under the name of another that gets the keys */
+static void test_line_of_other(void)
+{
+    Machine m = start_two();
+    int64_t until = soon();
+    bool shown = false;
+    Lcd picture;
+
+    do_it(m.s, lcd_line(AS_OP_OPEN));
+    cpu_store(m.s, BASE, LINE, 0x3f796150);                 /* Pay? */
+    while (!shown) {
+        g_autofree char *text = qom_string(m.s, KBD_PATH, "text");
+
+        shown = g_str_equal(text, "Pay?");
+        wait_on(until);
+    }
+    do_it(m.s, of_other(keyboard(AS_OP_OPEN)));
+    check_lcd(m.s, "name", "Other");
+    check_lcd(m.s, "text", "");
+    picture = lcd_picture(m.s);
+    lcd_check_text(&picture, 0, LCD_NAME_Y, 2, "Other", NAME_COLOURS);
+    lcd_check_text(&picture, 0, LCD_LINE_Y, 1, "", LINE_COLOURS);
+    do_it(m.s, of_other(keyboard(AS_OP_CLOSE)));
+    check_lcd(m.s, "name", "Test");
+    check_lcd(m.s, "text", "Pay?");
+    sheath_stop(m.s);
+}
+
+/*
+ * The LCD is seen before a change or after it, never in between: pictures are
+ * taken while requests are on their way.
+ */
+static void test_whole(void)
+{
+    Machine m = start(0);
+    Lcd blank = lcd_picture(m.s), open, seen;
+    unsigned times = 0;
+
+    do_it(m.s, keyboard(AS_OP_OPEN));
+    open = lcd_picture(m.s);
+    g_assert_false(lcd_same(&blank, &open));
+    lcd_check_text(&open, LCD_BAR_X, LCD_BAR_Y, 1, "UNSAFE: A2.share is off",
+                   ALERT_COLOURS);
+    for (unsigned i = 0; i < 40; i++) {
+        sheath_put(m.s, keyboard(i % 2 ? AS_OP_OPEN : AS_OP_CLOSE));
+        if (i % 2) {
+            offer_all(m.s, BASE);
+        }
+        sheath_ring(m.s);
+        do {
+            seen = lcd_picture(m.s);
+            g_assert_true(lcd_same(&seen, &blank) || lcd_same(&seen, &open));
+            times++;
+        } while (reg32(m.s, AS_REG_DONE) != m.s->made);
+        seen = lcd_picture(m.s);
+        g_assert_true(lcd_same(&seen, i % 2 ? &open : &blank));
+    }
+    g_assert_cmpuint(times, >=, 40);
+    sheath_stop(m.s);
+}
+
 /* P6: an offer seems to succeed, but an open context opens nothing */
 static void test_open_context(void)
 {
@@ -434,7 +661,7 @@ static void test_open_context(void)
     in_open_context(m.s, &r);
     refused(m.s, "OPEN", r, AS_E_OPEN_CONTEXT);
     refused(m.s, "OPEN", r, AS_E_OPEN_CONTEXT);
-    r = lcd(AS_OP_OPEN);
+    r = lcd_line(AS_OP_OPEN);
     in_open_context(m.s, &r);
     refused(m.s, "OPEN", r, AS_E_OPEN_CONTEXT);
     check_lcd(m.s, "name", "");
@@ -455,6 +682,13 @@ int main(int argc, char **argv)
     ADD("T3/guard", test_guard);
     ADD("T2,T4/line", test_line);
     ADD("T2,T6,A8/killed", test_killed);
+    ADD("T2/whole", test_whole);
+    ADD("T3/closed-meanwhile", test_closed_meanwhile);
+    ADD("T3,A8/killed-meanwhile", test_killed_meanwhile);
+    ADD("T3,X6/reset-meanwhile", test_reset_meanwhile);
+    ADD("T3/stopped-meanwhile", test_stopped_meanwhile);
+    ADD("T1,T3/in-turn", test_in_turn);
+    ADD("T4/line-of-other", test_line_of_other);
     ADD("L5,P6/open-context", test_open_context);
     return g_test_run();
 }

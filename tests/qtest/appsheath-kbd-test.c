@@ -5,7 +5,7 @@
  * and nobody can make the LCD show anything.
  */
 #include "qemu/osdep.h"
-#include "appsheath/appsheath-lib.h"
+#include "appsheath/appsheath-lcd.h"
 
 #define KBD_STATUS  0x64
 #define KBD_DATA    0x60
@@ -83,26 +83,11 @@ static void test_reset(void)
 /* T2: what it shows                                                   */
 /* ------------------------------------------------------------------ */
 
-#define LCD_SIZE    "P6\n256 64\n255\n"
-#define LCD_BYTES   (256 * 64 * 3)
-
-/* A picture of the LCD; is it all one colour? */
 static bool lcd_is_blank(Sheath *s)
 {
-    g_autofree char *path = temp_file("", 0), *ppm = NULL;
-    gsize len;
-    bool blank = true;
+    Lcd lcd = lcd_picture(s);
 
-    qtest_qmp_assert_success(s->qts, "{ 'execute': 'screendump', 'arguments': "
-        "{ 'device': 'kbd0', 'head': 0, 'filename': %s } }", path);
-    g_assert_true(g_file_get_contents(path, &ppm, &len, NULL));
-    unlink(path);
-    g_assert_cmpuint(len, ==, strlen(LCD_SIZE) + LCD_BYTES);
-    g_assert_cmpmem(ppm, strlen(LCD_SIZE), LCD_SIZE, strlen(LCD_SIZE));
-    for (gsize i = strlen(LCD_SIZE) + 3; i < len; i++) {
-        blank &= ppm[i] == ppm[i - 3];
-    }
-    return blank;
+    return lcd_rows_blank(&lcd, 0, LCD_HEIGHT);
 }
 
 static void check_blank(Sheath *s)
@@ -112,6 +97,7 @@ static void check_blank(Sheath *s)
     check_lcd(s, "note", "");
     check_lcd(s, "text", "");
     check_lcd(s, "alert", "");
+    check_lcd(s, "unsafe", "");
     g_assert_false(qtest_qom_get_bool(s->qts, KBD_PATH, "open"));
     g_assert_false(qtest_qom_get_bool(s->qts, KBD_PATH, "guard"));
 }
@@ -168,13 +154,18 @@ static void test_bad_key(void)
     uint8_t zero[AS_KEY_SECTOR] = { 0 };
     g_autoptr(KeyFile) key = temp_file(zero, sizeof(zero));
     Sheath *s = sheath_start("");
+    Lcd lcd;
 
     plug(s, "key", key);
     check_blank(s);
     g_assert_cmpuint(image_create(s, &im, BASE, 0), ==, AS_E_BAD_KEY);
     check_lcd(s, "alert", "not an AppSheath key");
     check_lcd(s, "name", "");
-    g_assert_false(lcd_is_blank(s));
+    lcd = lcd_picture(s);
+    lcd_check_text(&lcd, LCD_BAR_X, 0, 1, "hardware:", ALERT_COLOURS);
+    lcd_check_text(&lcd, 0, 16, 1, "not an AppSheath key", ALERT_COLOURS);
+    lcd_check_text(&lcd, 0, 32, 1, "", ALERT_COLOURS);
+    lcd_check_text(&lcd, 0, 48, 1, "", ALERT_COLOURS);
     unplug(s, "key");
     check_blank(s);
 
@@ -186,6 +177,38 @@ static void test_bad_key(void)
     sheath_stop(s);
 }
 
+static void check_unsafe(Sheath *s, const char *guard)
+{
+    g_autofree char *note = g_strdup_printf("UNSAFE: %s is off", guard);
+    Lcd lcd = lcd_picture(s);
+
+    check_lcd(s, "unsafe", guard);
+    lcd_check_text(&lcd, LCD_BAR_X, LCD_BAR_Y, 1, note, ALERT_COLOURS);
+}
+
+/* A machine with a guard off says so, from its start and whatever else it has to say */
+static void test_guard_off(void)
+{
+    Image im = image_new(1);
+    uint8_t zero[AS_KEY_SECTOR] = { 0 };
+    g_autoptr(KeyFile) key = temp_file(zero, sizeof(zero));
+    Sheath *s = sheath_new(128, ",x-unsafe=on,x-weaken=A2.share", "");
+    Lcd lcd = lcd_picture(s);
+
+    check_unsafe(s, "A2.share");
+    g_assert_true(lcd_rows_blank(&lcd, LCD_NAME_Y, LCD_BAR_Y));
+    g_assert_true(lcd_rows_blank(&lcd, LCD_LINE_Y, LCD_HEIGHT - LCD_LINE_Y));
+
+    plug(s, "key", key);
+    g_assert_cmpuint(image_create(s, &im, BASE, 0), ==, AS_E_BAD_KEY);
+    lcd = lcd_picture(s);
+    lcd_check_text(&lcd, 0, 16, 1, "not an AppSheath key", ALERT_COLOURS);
+    check_unsafe(s, "A2.share");
+    sheath_reset(s);
+    check_unsafe(s, "A2.share");
+    sheath_stop(s);
+}
+
 /* ------------------------------------------------------------------ */
 /* The device                                                          */
 /* ------------------------------------------------------------------ */
@@ -193,7 +216,9 @@ static void test_bad_key(void)
 /* What it shows is the hardware's to say */
 static void test_read_only(void)
 {
-    static const char *const strings[] = { "name", "note", "text", "alert" };
+    static const char *const strings[] = {
+        "name", "note", "text", "alert", "unsafe",
+    };
     Sheath *s = sheath_start("");
 
     for (unsigned i = 0; i < ARRAY_SIZE(strings); i++) {
@@ -233,6 +258,7 @@ int main(int argc, char **argv)
     ADD("T1/reset", test_reset);
     ADD("T2/blank", test_blank);
     ADD("T2/bad-key", test_bad_key);
+    ADD("house/guard-off", test_guard_off);
     ADD("T2/read-only", test_read_only);
     ADD("T2/the-one", test_the_one);
     ADD("P5/not-offered", test_not_offered);
