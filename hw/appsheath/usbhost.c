@@ -512,7 +512,7 @@ static const char *coroutine_fn key_read_whole(KeyReader *r, GByteArray *key)
     }
     bytes = as_key_bytes(key->data, key->len);
     if (!bytes) {
-        return as_key_check(key->data, key->len) ?: "not a user key";
+        return as_key_check(key->data, key->len) ?: "not an AppSheath key";
     }
     if (bytes / AS_KEY_SECTOR > blocks) {
         return "key is cut off";
