@@ -338,8 +338,9 @@ def vnc(args):
     for display in (args.display, args.display + 1):
         check_port(display)
     key, _ = make_key(args)
-    displays = [f'127.0.0.1:{args.display},id=v0,display=screen,head=0',
-                f'127.0.0.1:{args.display + 1},id=v1,display=kbd0,head=0']
+    # no lock keys that nobody pressed: they would go to the program (T1)
+    displays = [f'127.0.0.1:{args.display},id=v0,display=screen,head=0,lock-key-sync=off',
+                f'127.0.0.1:{args.display + 1},id=v1,display=kbd0,head=0,lock-key-sync=off']
     m = Machine(machine_command(args, 'attack', '-device', f'appsheath-key,file={key}',
                                 '-vnc', displays[0], '-vnc', displays[1]),
                 args.out, 'vnc', time.monotonic() + 10 * 365 * 86400, echo=print)
