@@ -41,10 +41,14 @@ def stop_well():
 
 
 class Machine:
-    """One run of one command line, ended at the latest at `deadline`"""
+    """One run of one command line, ended at the latest at `deadline`
 
-    def __init__(self, command, out, name, deadline, echo=None):
-        self.name, self.deadline, self.echo = name, deadline, echo
+    keep: how many serial lines are kept, and none in a file, for a machine that
+    runs until somebody is tired of it.
+    """
+
+    def __init__(self, command, out, name, deadline, echo=None, trace='appsheath_*', keep=None):
+        self.name, self.deadline, self.echo, self.keep = name, deadline, echo, keep
         self.trace_path = os.path.join(out, f'{name}.trace')
         self.socket_path = shown(os.path.join(out, f'{name}.qmp'))
         if len(self.socket_path) > SOCKET_PATH_MAX:
@@ -55,7 +59,7 @@ class Machine:
                 os.remove(old)
         self.command = command + [
             '-qmp', f'unix:{self.socket_path},server=on,wait=off',
-            '-trace', 'appsheath_*', '-D', shown(self.trace_path)]
+            '-trace', trace, '-D', shown(self.trace_path)]
         self.lines, self.errors = [], []
         self.change = threading.Condition()
         self.connection = None
@@ -84,8 +88,11 @@ class Machine:
             line = raw.decode(errors='replace').rstrip('\r\n')
             with self.change:
                 self.lines.append(line)
-                self.log.write(line + '\n')
-                self.log.flush()
+                if self.keep:
+                    del self.lines[:-self.keep]
+                else:
+                    self.log.write(line + '\n')
+                    self.log.flush()
                 self.change.notify_all()
             if self.echo:
                 self.echo(line)

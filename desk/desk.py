@@ -64,7 +64,8 @@ class Desk:
         self.plugged = True
         self.command_path = os.path.join(args.out, 'command')
         self.top_path = walkthrough.shown(os.path.join(args.out, 'top.qmp'))
-        self.machine = Machine(self.command(), args.out, 'desk', time.monotonic() + YEARS)
+        self.machine = Machine(self.command(), args.out, 'desk', time.monotonic() + YEARS,
+                               trace='appsheath_request_done', keep=LINES_KEPT)
         self.trace_at, self.requests = 0, []
         self.cpus = [c['qom-path'] for c in self.machine.qmp('query-cpus-fast')]
         self.orders = self.connect()
@@ -162,6 +163,7 @@ class Door(http.server.BaseHTTPRequestHandler):
     """Lets in who knows the token and asks for something that the page needs"""
     protocol_version = 'HTTP/1.1'
     server_version = 'desk'
+    timeout = 20                # who connects and says nothing is not waited for
     sys_version = ''
 
     def log_message(self, *_args):
@@ -242,7 +244,7 @@ class Door(http.server.BaseHTTPRequestHandler):
 
     def body(self):
         length = self.headers.get('Content-Length', '')
-        if not length.isdigit() or int(length) > BODY_MAX:
+        if not (length.isascii() and length.isdigit()) or int(length) > BODY_MAX:
             self.close_connection = True
             return None
         try:
@@ -255,9 +257,10 @@ class Door(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             self.answer(404, b'There is no such page.\n')
             return
-        asked = self.body()
         if not self.is_ours(True) or not self.knows_token(self.headers.get('X-Desk-Token', '')):
+            self.close_connection = True        # its body was not read
             return
+        asked = self.body()
         what = asked.get('what') if isinstance(asked, dict) else None
         if not isinstance(what, str) or what not in Desk.ACTIONS:
             self.answer(400, b'That is nothing the desk can do.\n')
