@@ -111,7 +111,7 @@ def answer(d):
 def verdict(d):
     said = d.child.wait_line(r'^attack: \d+ tries')
     tries, refused = map(int, re.search(r'(\d+) tries, (\d+) refused', said).groups())
-    expect(tries == refused and tries >= 20 and not d.child.find('BREACH'), said)
+    expect(tries == refused and tries >= 20 and not d.child.find('BREACH'), '\n'.join([said, *d.child.find('BREACH')]))
     expect(not d.child.find(SECRET), "the 'visor has printed the secret")
     d.page.wait_text('said', f'The last attack: {tries} tries, {tries} refused')
 
