@@ -387,6 +387,24 @@ static void test_block_size(void)
     sheath_stop(s);
 }
 
+/* The device reports an error instead of what was read */
+static void test_unreadable(void)
+{
+    Image im = image_new(1);
+    g_autoptr(KeyFile) file = key_for(&im);
+    g_autofree char *args = g_strdup_printf(
+        "-blockdev driver=blkdebug,node-name=d,image.driver=file,"
+        "image.filename=%s,inject-error.0.event=none,"
+        "inject-error.0.iotype=read "
+        "-device usb-storage,bus=sheath.0,drive=d,id=key", file);
+    Sheath *s = sheath_start(args);
+
+    check_bad(s, &im, "key cannot be read");
+    unplug(s, "key");
+    check_none(s, &im);
+    sheath_stop(s);
+}
+
 /* ------------------------------------------------------------------ */
 /* Several keys                                                        */
 /* ------------------------------------------------------------------ */
@@ -641,6 +659,26 @@ static uint64_t start_create(Sheath *s, const Image *im, uint32_t flags)
     return slot;
 }
 
+/* So slow that hardware gives it up: 40 bytes a second */
+static void test_no_answer(void)
+{
+    Image im = image_new(1);
+    g_autoptr(KeyFile) file = key_for(&im);
+    g_autofree char *args = g_strdup_printf(
+        "-drive if=none,id=d,format=raw,read-only=on,throttling.bps-total=40,"
+        "file=%s -device usb-storage,bus=sheath.0,id=key,drive=d", file);
+    Sheath *s = sheath_start(args);
+    uint64_t slot = start_create(s, &im, 0);
+
+    wait_reg(s, AS_REG_DONE, s->made);
+    g_assert_cmpuint(status_at(s, slot), ==, AS_E_BAD_KEY);
+    check_lcd(s, "alert", "key does not answer");
+    check_untouched(s, &im);
+    unplug(s, "key");
+    check_none(s, &im);
+    sheath_stop(s);
+}
+
 static void test_pull_meanwhile(void)
 {
     Image im = image_new(1);
@@ -762,6 +800,8 @@ int main(int argc, char **argv)
     ADD("K1/cut-off", test_cut_off);
     ADD("K1/more-behind", test_more_behind);
     ADD("K1/block-size", test_block_size);
+    ADD("K1/unreadable", test_unreadable);
+    ADD("K1/no-answer", test_no_answer);
     ADD("K1/two-keys", test_two_keys);
     ADD("K1/clash", test_clash);
     ADD("K1/bad-beside-good", test_bad_beside_good);
