@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a person can see of the machine, and whether the documents say it rightly (TAP)."""
 import glob
+import hashlib
 import json
 import os
 import re
@@ -15,10 +16,12 @@ sys.path.insert(0, os.path.join(TOP, 'demo'))
 from machine import Machine, Trouble, slowness, stop_well  # noqa: E402
 from qmp import Qmp, QmpError           # noqa: E402
 import walkthrough                      # noqa: E402
+from busy import Viewer                 # noqa: E402
 
 APPSHEATH_TOP = os.path.join(TOP, 'scripts', 'appsheath-top')
 TRACING = 'docs/system/tracing.rst'
 KEY = 'docs/system/key.rst'
+KEYBOARD = 'docs/system/keyboard.rst'
 LIMIT = 60
 # Where a line about a key is told: of one key, of its USB side, of all keys
 KEY_SOURCES = ('core/key.c', 'hw/appsheath/usbhost.c', 'hw/appsheath/tdma.c')
@@ -92,6 +95,19 @@ def test_lock_keys(_):
         need('lock-key-sync=off' in option, f'{path}: {option} without lock-key-sync=off')
 
 
+def test_channel_table(_):
+    """T1,T3/each test that the table of a channel's life names is there"""
+    cells = [' '.join(cell.split()) for cell in
+             re.findall(r'^     - (?=qtest )(.*?)(?=^   \* |\Z)', read(KEYBOARD), re.M | re.S)]
+    need(len(cells) >= 10, f'only {len(cells)} rows name tests')
+    there = set()
+    for path in glob.glob(os.path.join(TOP, 'tests/qtest/appsheath-*-test.c')):
+        there |= set(re.findall(r'^    ADD\("([^"]*)"', read(path), re.M))
+    there |= set(os.listdir(os.path.join(TOP, 'tests/attack')))
+    named = set(re.findall(r'[A-Z]\d(?:,[A-Z]\d)*/[a-z-]+|\d\d-[a-z-]+', ' '.join(cells)))
+    need(len(named) >= 15 and not named - there, f'not there: {", ".join(sorted(named - there))}')
+
+
 # ---- a running machine ----
 
 def run_top(*args):
@@ -107,9 +123,11 @@ class Running:
     def __init__(self, args):
         key, _ = walkthrough.make_key(args)
         self.socket = os.path.join(args.out, 'watch.qmp')
+        self.vnc = os.path.join(args.out, 'vnc')
         self.machine = Machine(walkthrough.machine_command(
             args, 'attack', '-display', 'none', '-device', f'appsheath-key,file={key}',
-            '-qmp', f'unix:{self.socket},server=on,wait=off'),
+            '-qmp', f'unix:{self.socket},server=on,wait=off',
+            '-vnc', f'unix:{self.vnc},display=kbd0,head=0,id=v,lock-key-sync=off'),
             args.out, 'observe', time.monotonic() + LIMIT * slowness())
         self.machine.wait_line('^visor: the OS waits for keys')
         self.machine.wait_for('the end of the guard time',
@@ -185,6 +203,19 @@ def test_paths(running):
     watch.file.close()
 
 
+def test_no_lock_key(running):
+    """T1/a viewer's capital without Shift does not press Caps Lock in the channel"""
+    viewer = Viewer(running.vnc)
+    viewer.type('OPEN\uff0d')           # ... and the keysym of Enter
+    said = running.machine.wait_line('^os: .*proof: ')
+    viewer.s.close()
+    for text in ('open', 'OPEN'):
+        if said.endswith(hashlib.sha256(f'Thimble proof: {text}'.encode()).digest()[:4].hex()):
+            need(text == 'open', 'Caps Lock was pressed by nobody')
+            return
+    raise Trouble(f'"{said}" is of something else')
+
+
 def test_no_machine(running):
     """house/appsheath-top when the machine has ended"""
     running.machine.stop()
@@ -193,8 +224,9 @@ def test_no_machine(running):
          f'status {status}, "{err}"')
 
 
-DOCUMENTS = (test_trace_events, test_key_lines, test_lock_keys, test_top_help)
-LIVE = (test_top_json, test_top_once, test_top_errors, test_paths, test_no_machine)
+DOCUMENTS = (test_trace_events, test_key_lines, test_lock_keys, test_channel_table, test_top_help)
+LIVE = (test_top_json, test_top_once, test_top_errors, test_paths, test_no_lock_key,
+        test_no_machine)
 
 
 def one(number, test, given):
