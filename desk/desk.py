@@ -44,9 +44,10 @@ def arguments(argv=None):
     p.add_argument('--port', type=int, default=8080, help='of the page; 0: any that is free')
     p.add_argument('--display', type=int, default=31, metavar='N',
                    help="VNC display of the screen; the LCD has the next (default 31)")
+    p.add_argument('--lines', action='store_true', help="print the machine's lines as well")
     mine, rest = p.parse_known_args(argv)
     args = walkthrough.arguments(rest + ['--display', str(mine.display)])
-    args.port = mine.port
+    args.port, args.lines = mine.port, mine.lines
     if args.out == f'{TOP}/build/demo':
         args.out = f'{TOP}/build/desk'
     return args
@@ -65,7 +66,8 @@ class Desk:
         self.command_path = os.path.join(args.out, 'command')
         self.top_path = walkthrough.shown(os.path.join(args.out, 'top.qmp'))
         self.machine = Machine(self.command(), args.out, 'desk', time.monotonic() + YEARS,
-                               trace='appsheath_request_done', keep=LINES_KEPT)
+                               trace='appsheath_request_done', keep=LINES_KEPT,
+                               echo=print if args.lines else None)
         self.trace_at, self.requests = 0, []
         self.cpus = [c['qom-path'] for c in self.machine.qmp('query-cpus-fast')]
         self.orders = self.connect()

@@ -71,14 +71,14 @@ def free_display():
 class Child:
     """A front end as a person starts it, its lines, and a QMP connection of ours to its machine"""
 
-    def __init__(self, command, serial, qmp):
-        self.serial_path, self.qmp_path = serial, qmp
-        for old in (serial, qmp):
-            if os.path.exists(old):
-                os.remove(old)
+    def __init__(self, command, qmp):
+        self.qmp_path = qmp
+        if os.path.exists(qmp):
+            os.remove(qmp)
         self.lines = []
         self.process = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True)
+                                        stderr=subprocess.STDOUT, text=True,
+                                        env=dict(os.environ, PYTHONUNBUFFERED='1'))
         threading.Thread(target=self.read, daemon=True).start()
         self.connection = None
 
@@ -96,8 +96,7 @@ class Child:
 
     def serial(self):
         """The machine's lines since it was last switched on"""
-        with open(self.serial_path, encoding='utf-8') as f:
-            lines = f.read().split('\n')
+        lines = list(self.lines)
         boots = [n for n, line in enumerate(lines) if 'visor: booted' in line]      # maybe after half a line
         return lines[boots[-1]:] if boots else []
 

@@ -29,8 +29,8 @@ class Desk:
     def __init__(self, pictures):
         self.page = Page(pictures)
         begun = time.monotonic()
-        self.child = Child([sys.executable, f'{TOP}/desk/desk.py', '--port', '0', '--display', str(free_display()),
-                            '--out', OUT], f'{OUT}/desk.serial', f'{OUT}/top.qmp')
+        self.child = Child([sys.executable, f'{TOP}/desk/desk.py', '--port', '0', '--lines', '--display',
+                            str(free_display()), '--out', OUT], f'{OUT}/top.qmp')
         self.url = self.child.says(r'http://\S+')[0]
         self.page.open(self.url)
         self.page.wait_text('said', READY)

@@ -18,7 +18,7 @@ class Front:
     def __init__(self):
         self.display = free_display()
         self.child = Child([sys.executable, f'{TOP}/demo/walkthrough.py', '--vnc', '--display', str(self.display),
-                            '--out', OUT], f'{OUT}/vnc.serial', f'{OUT}/vnc.qmp')
+                            '--out', OUT], f'{OUT}/vnc.qmp')
 
     def client(self, what, argument, lcd):
         port = walkthrough.FIRST_VNC + self.display + lcd
