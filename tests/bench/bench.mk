@@ -8,7 +8,7 @@ include Makefile
 BENCH := ../tests/bench
 bench_out := $(out)/bench.o
 # All of the 'visor but its main() and what serves its OS
-BENCH_OBJ := $(filter-out $(patsubst %,$(VISOR_OUT)/visor.o/visor/%.o,main vm keys attack),$(VISOR_OBJ)) \
+BENCH_OBJ := $(filter-out $(patsubst %,$(VISOR_OUT)/visor.o/visor/%.o,main vm keys attack desk),$(VISOR_OBJ)) \
              $(bench_out)/manager.o $(bench_out)/caller.o
 
 bench: $(out)/bench.elf $(out)/bench.sheath

@@ -6,6 +6,7 @@
 #define RAM_END         (64 * MIB)
 #define CHUNK           (16 * PAGE_SIZE)
 #define SMRAM_BYTES     0x20000
+#define SMRAM_RIP       0xff78
 #define MCH_SMRAM       0x9c
 #define SMRAM_OPEN      0x4000          /* D_OPEN of the byte at 0x9d */
 #define FX_BYTES        416             /* what FXSAVE writes */
@@ -254,7 +255,11 @@ static void see_function(struct pci at)
     }
 }
 
-/* Where an SMI saves registers: the 'visor may open it, unless the firmware has locked it */
+/*
+ * Where an SMI saves registers: the 'visor may open it, unless the firmware has
+ * locked it.  One that came when the stay was over found the 'visor waiting,
+ * perhaps for the controller, which works by the host's clock.
+ */
 void see_smram(void)
 {
     static const struct pci mch;
@@ -262,7 +267,9 @@ void see_smram(void)
 
     pci_write(mch, MCH_SMRAM, before | SMRAM_OPEN);
     see(SEE_memory, "smram", pci_read(mch, MCH_SMRAM));
-    see_bytes(SEE_memory, "smram", host(LOW_END), SMRAM_BYTES);
+    if (*(uint64_t *)host(LOW_END + SMRAM_RIP) >= tdma_window_base()) {
+        see_bytes(SEE_memory, "smram", host(LOW_END), SMRAM_BYTES);
+    }
     pci_write(mch, MCH_SMRAM, before);
 }
 
