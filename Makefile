@@ -16,7 +16,7 @@ QEMU := build/bin/qemu-system-x86_64
 DEMO = $(PYTHON) demo/walkthrough.py
 
 .PHONY: all help build emulator tools guest demo demo-vnc desk check check-desk check-unit check-qtest check-tools check-functional check-coverage \
-	check-acs check-attack attack check-ni fuzz-ni teeth-ni check-base check-asan check-fuzz check-model fuzz bench docs install upstream-check clean distclean
+	check-acs check-attack attack check-ni fuzz-ni teeth-ni check-base check-asan check-tsan check-fuzz check-model fuzz bench docs install upstream-check clean distclean
 
 all: build
 
@@ -37,7 +37,8 @@ help:
 	@echo '  make check-ni          does what a '"'visor sees depend on a secret? make fuzz-ni: for ever, from"
 	@echo '                         FUZZ_SEED on; make teeth-ni: it does, without each guard'
 	@echo '  make check-model       the models, searched exhaustively'
-	@echo '  make check-asan        qtests and demo on a build with sanitizers'
+	@echo '  make check-asan        qtests and demo on a build with sanitizers; make check-tsan: what runs on'
+	@echo '                         several vCPUs, with the thread sanitizer'
 	@echo '  make bench             what protected memory costs'
 	@echo '  make docs              the documents as HTML, in build/docs'
 	@echo '  make upstream-check    what is inserted into QEMU, as a diff, and how much it is'
@@ -131,6 +132,15 @@ build/qemu-asan/build.ninja: configure | build/config
 check-asan: build build/qemu-asan/build.ninja
 	@$(NINJA) build/qemu-asan qemu-system-x86_64 $(qtest_targets)
 	@tests/run --tree build/qemu-asan --slow 5 qtest functional
+
+build/qemu-tsan/build.ninja: configure | build/config
+	@scripts/packages.sh fuzz
+	./configure --tsan
+
+# What runs on several vCPUs; the sanitizer does not survive all of QEMU
+check-tsan: build build/tests/.built build/qemu-tsan/build.ninja
+	@$(NINJA) build/qemu-tsan qemu-system-x86_64
+	@tests/run --slow 5 -- tests/tsan/run.py $(if $(T),T=$(T))
 
 # clang and spin are for these alone
 check-fuzz: build/config
