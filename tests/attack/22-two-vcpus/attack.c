@@ -45,6 +45,7 @@ static void end_there(struct ctx *c)
 
 static void second_start(struct ctx *c)
 {
+    uint64_t denials = tdma_denials();
     struct ctx here;
 
     leaks_count = true;                 /* one loses what was kept for the other */
@@ -55,6 +56,8 @@ static void second_start(struct ctx *c)
     start(&here, ACT_nothing);
     if (at_landing(&here) && here.area[0]->dump.mark == DUMPED) {
         learnt("the program ran here as well, on the same stack");
+    } else if (tdma_denials() == denials) {
+        learnt("nothing kept it from beginning here as well; it ended in vector %lu", seen()->vector);
     }
     end_there(c);
 }
