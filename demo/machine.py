@@ -173,7 +173,7 @@ class Machine:
         def try_it():
             try:
                 return Qmp(self.socket_path, max(self.left(20), 1))
-            except OSError:
+            except (OSError, QmpError):     # not yet, or it is ending: wait_for() tells
                 return None
         self.connection = self.wait_for('QMP', try_it)
 
