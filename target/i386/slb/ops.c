@@ -464,13 +464,19 @@ static void sheath_transaction_failed(CPUState *cs, hwaddr phys, vaddr addr,
 /* Events                                                              */
 /* ------------------------------------------------------------------ */
 
-/* Thrown out in the middle of an instruction: its RIP stays secret (X5) */
+/*
+ * Thrown out in the middle of an instruction: QEMU may have restored RIP and
+ * how its flags come about since then, and both stay secret (X5)
+ */
 static void finish_throw(AppSheathSlb *s)
 {
+    CPUX86State *env = cpu_env(s->cs);
+
     if (s->thrown) {
         s->thrown = false;
-        cpu_env(s->cs)->eip = s->thrown_rip;
-        cpu_env(s->cs)->exception_next_eip = s->thrown_rip;
+        env->eip = s->thrown_rip;
+        env->exception_next_eip = s->thrown_rip;
+        CC_OP = CC_OP_EFLAGS;
     }
 }
 
@@ -594,9 +600,9 @@ static void sheath_exec_enter(CPUState *cs)
 
 static void sheath_exec_exit(CPUState *cs)
 {
+    finish_throw(slb_of(cs));
     upstream->cpu_exec_exit(cs);
     slb_of(cs)->executing = false;
-    finish_throw(slb_of(cs));
 }
 
 /* X2: what a VMCB may say of an exit from inside */
