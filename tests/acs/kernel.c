@@ -755,11 +755,11 @@ void main(struct start_info *info)
     host_space.link |= PTE_U;
     features_init();
     idt_init();
+    svm_init();                         /* AVX too: each trap from here on saves its registers */
     trap_init();
     timer_usual = LAPIC[LAPIC_INITIAL];
     cpu_init(cpus);
     paging_init();
-    svm_init();
     if (!tdma_init()) {
         fail("this machine has no trusted DMA controller; start QEMU with -machine appsheath");
     }
