@@ -330,6 +330,14 @@ act_nops:
         nop
         jmp     dump
 
+        /* RBX and so much further, one after the other; RAX, RCX and RDX are 0 */
+act_walks:
+        wrpkru
+1:      add     %r8, %rcx
+        and     %r9, %rcx                       /* QEMU has still to find out the flags of this */
+        mov     (%rbx,%rcx), %rax
+        jmp     1b
+
         /* IF comes with an interrupt shadow: an event in it, and one more instruction */
 act_shadow:
         sti
@@ -350,15 +358,19 @@ act_traps:
 
         /*
          * Changes and puts back all kinds of registers, so that an event at any
-         * point finds something to spoil; no instruction here changes a flag.
+         * point finds something to spoil; no instruction here changes a flag.  Some
+         * seconds and it ends: without a guard a vCPU may land here, interrupts off.
          */
 act_loop:
         push    %rcx
         mov     stop(%rip), %rcx
         jrcxz   1f
+        jmp     2f
+1:      mov     rounds(%rip), %rcx
+        jrcxz   2f
+        lea     -1(%rcx), %rcx
+        mov     %rcx, rounds(%rip)
         pop     %rcx
-        jmp     loop_end
-1:      pop     %rcx
         xchg    %rax, %r15
         xchg    %r15, %rax
         fxch
@@ -370,10 +382,12 @@ act_loop:
         xchg    %rsi, (%rsp)
         xchg    %rsi, (%rsp)
         jmp     act_loop
-loop_end:
+2:      pop     %rcx
         jmp     dump
 
         .data
+        .balign 8
+rounds: .quad   100000000
         .balign 64
 at_start:
         .skip   ST_SIZE
