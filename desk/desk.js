@@ -19,6 +19,11 @@ const REQUESTS = {
     CREATE: 'make a context', DESTROY: 'kill a context', ALLOC: 'give it a page', OPEN: 'open a channel for it',
     CLOSE: 'close a channel of it', QUERY: 'list the contexts',
 };
+/* AS_E_..., where its name is not plain enough */
+const STATUSES = {
+    OFFER: 'not offered', RANGE: 'place is taken', PROTECTED: 'page is taken', LIST: 'out of reach',
+    OPEN_CONTEXT: 'open context', NO_KEY: 'no key', BAD_KEY: 'bad key', NOT_TRUSTED: 'not on the key',
+};
 const RULES = {
     A: 'somebody else reached for protected memory', D: 'a request was refused',
     E: 'a jump into a program was refused', P: 'the port was misused', F: 'a program broke a rule of its own',
@@ -163,15 +168,16 @@ function span(kind, text) {
 function contextInWords(c) {
     const trusted = c.kind === 'trusted';
     return [span(trusted ? 'kind' : 'kind open', trusted ? `"${c.name}", trusted` : 'without a name, open'),
-        `: ${c.pages} pages ${trusted ? 'that nobody else reaches' : 'that the \u2019visor reads as it likes'}`];
+        `: ${c.pages} pages ${trusted ? 'that nobody else reaches' : 'that the \'visor reads as it likes'}`];
 }
 
 function ownerInWords(lcd) {
     if (lcd.open) {
-        return `"${lcd.name}", and nobody else` + (lcd.guard ? '. Let go of all keys first.' : '.');
+        return `"${lcd.name}", and nobody else` + (!lcd.guard ? '.' :
+            lcd.note === 'wait' ? ', in half a second.' : '. Let go of all keys first.');
     }
     return lcd.name ? 'Nobody: the keyboard is off while a name is shown.' :
-        'The \u2019visor. So do not type a secret now: the LCD shows no name.';
+        'The \'visor. So do not type a secret now: the LCD shows no name.';
 }
 
 function lcdInWords(lcd) {
@@ -183,7 +189,7 @@ function lcdInWords(lcd) {
 function requestInWords(line) {
     const [, verb, status] = /^(\S+) .*?(\S+) result=/.exec(line) || ['', line, ''];
     const words = REQUESTS[verb] || verb.toLowerCase();
-    return status === 'OK' ? `${words}: done` : [words + ': ', span('kind open', `refused (${status})`)];
+    return status === 'OK' ? `${words}: done` : [words + ': ', span('kind open', `refused (${STATUSES[status] || status})`)];
 }
 
 const TOLD = /^(attack: \d+ tries|visor: (killed|I can read|there is no OS|stopped|no trusted))/;
@@ -191,7 +197,7 @@ const TOLD = /^(attack: \d+ tries|visor: (killed|I can read|there is no OS|stopp
 function toldLast(lines) {
     const boot = lines.findLastIndex(l => l.includes('visor: booted'));     /* maybe after half a line */
     const last = lines.slice(boot + 1).filter(l => TOLD.test(l)).pop();
-    return last ? ` ${last.replace(/^attack: /, 'The last attack: ').replace(/^visor: /, 'The \u2019visor: ')}.` : '';
+    return last ? ` ${last.replace(/^attack: /, 'The last attack: ').replace(/^visor: /, 'The \'visor: ')}.` : '';
 }
 
 /* What there is to do now, for somebody who is here for the first time */
@@ -205,6 +211,17 @@ function advice(lcd) {
     return lcd.alert ? ` The LCD warns: \u201c${lcd.alert}\u201d.` : '';
 }
 
+/* And then */
+function next(trusted, lcd, told) {
+    if (!trusted) {
+        return told.includes('I can read') ? ' Press 1, and it cannot.' : ' Type a passphrase and answer all the same, then press 3.';
+    }
+    if (lcd.open || lcd.text) {
+        return '';
+    }
+    return told.includes('attack') ? ' Now press 2, for the same without your key.' : ' Press 3, to see what the \'visor can do about it.';
+}
+
 function summary(state) {
     const c = state.contexts[0];
     const told = toldLast(state.lines);
@@ -212,8 +229,8 @@ function summary(state) {
         return [`No program runs in a context.${advice(state.lcd) + told} Press 1 or 2 to run the OS.`, true];
     }
     return c.kind === 'trusted' ?
-        [`The OS runs trusted, as \u201c${c.name}\u201d.${advice(state.lcd) + told}`, false] :
-        [`The same OS, in an open context: no name on the LCD, so the \u2019visor has what you type and all it keeps.${advice(state.lcd) + told}`, true];
+        [`The OS runs trusted, as \u201c${c.name}\u201d.${advice(state.lcd) + told + next(true, state.lcd, told)}`, false] :
+        [`The same OS, in an open context: no name on the LCD, so the \'visor has what you type and all it keeps.${advice(state.lcd) + told + next(false, state.lcd, told)}`, true];
 }
 
 function setText(where, text) {

@@ -26,7 +26,7 @@ import urllib.parse
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TOP, 'demo'))
 import walkthrough                                      # noqa: E402
-from machine import Machine, Trouble, stop_well         # noqa: E402
+from machine import Machine, Trouble, slowness, stop_well   # noqa: E402
 
 HERE = os.path.join(TOP, 'desk')
 NOVNC = '/usr/share/novnc'
@@ -36,6 +36,8 @@ VNC_BASE, WEBSOCKET_BASE = 5900, 5700
 PASSWORD_BYTES = 6              # 8 characters, all that VNC takes
 BODY_MAX = 256
 LINES_KEPT = 12
+TRACE_MAX = 1 << 20             # bytes of the trace that are kept after they were read
+BOOT_S = 20
 YEARS = 10 * 365 * 86400
 
 
@@ -64,13 +66,15 @@ class Desk:
         self.names = [line.split(None, 2)[2] for line in listed.splitlines()]
         self.plugged = True
         self.command_path = os.path.join(args.out, 'command')
+        self.up = threading.Event()             # the 'visor is, since the last reset
         self.top_path = walkthrough.shown(os.path.join(args.out, 'top.qmp'))
         self.machine = Machine(self.command(), args.out, 'desk', time.monotonic() + YEARS,
                                trace='appsheath_request_done', keep=LINES_KEPT,
-                               echo=print if args.lines else None)
-        self.trace_at, self.requests = 0, []
+                               echo=self.heard)
+        self.trace_at, self.trace_from, self.requests = 0, 0, []
         self.cpus = [c['qom-path'] for c in self.machine.qmp('query-cpus-fast')]
         self.orders = self.connect()
+        threading.Thread(target=self.read_for_ever, daemon=True).start()
 
     def command(self):
         secret = os.path.join(self.args.out, 'vnc-password')
@@ -95,6 +99,12 @@ class Desk:
         s.connect(self.command_path)
         return s
 
+    def heard(self, line):
+        if 'visor: booted' in line:             # maybe after half a line
+            self.up.set()
+        if self.args.lines:
+            print(line)
+
     # ---- what the page may ask for ----
 
     def plug(self):
@@ -108,6 +118,7 @@ class Desk:
             self.plugged = False
 
     def reset(self):
+        self.up.clear()
         self.machine.qmp('system_reset')
 
     def trusted(self):
@@ -118,11 +129,17 @@ class Desk:
         self.unplug()
         self.reset()
 
+    def order(self, letter):
+        """Not while the machine starts: the firmware would throw it away"""
+        if not self.up.wait(BOOT_S * slowness()):
+            raise Trouble("the 'visor does not come up", 'press 1 or 2')
+        self.orders.sendall(letter)
+
     def attack(self):
-        self.orders.sendall(b'a')
+        self.order(b'a')
 
     def kill(self):
-        self.orders.sendall(b'k')
+        self.order(b'k')
 
     ACTIONS = {'plug': plug, 'unplug': unplug, 'trusted': trusted, 'untrusted': untrusted,
                'attack': attack, 'kill': kill}
@@ -143,6 +160,16 @@ class Desk:
                     self.requests = (self.requests + [match[1]])[-LINES_KEPT:]
                 if line.endswith('\n'):
                     self.trace_at += len(line.encode())
+        if self.trace_at - self.trace_from > TRACE_MAX:
+            os.truncate(self.machine.trace_path, 0)     # QEMU goes on where it was, behind a hole
+            self.trace_from = self.trace_at
+
+    def read_for_ever(self):
+        """Also while no page asks: a 'visor that makes requests all day fills no disk"""
+        while True:
+            time.sleep(1)
+            with self.lock:
+                self.read_requests()
 
     def number(self, name):
         return sum(self.machine.qmp('qom-get', path=f'{cpu}/slb', property=name)

@@ -545,5 +545,6 @@ void show_open_memory(void)
     for (unsigned i = 0; i < 16; i++) {
         len += format(text + len, sizeof(text) - len, " %02x", ((uint8_t *)host(page))[i]);
     }
-    say("I can read its memory: its secret begins with%s", text);
+    say("I can read its memory: its %s begins with%s",
+        vm.secret_va == vm.base ? "first page" : "secret", text);
 }

@@ -47,7 +47,8 @@ _Noreturn void desk_run(void)
         } else {
             vm_step();
         }
-        if (inb(COM2 + LINE_STATUS) & HAS_BYTE) {
+        /* What its exits show is part of an attack, so there must have been one */
+        if ((vm.over || vm.exits_seen) && (inb(COM2 + LINE_STATUS) & HAS_BYTE)) {
             obey(inb(COM2));
         }
     }

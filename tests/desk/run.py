@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The desk, as a person meets it in a browser, and what it refuses (TAP).
+"""The desk, as a person meets it in Chromium, and what it refuses (TAP).  firefox.py does the first in Firefox.
 
     tests/desk/run.py [--pictures DIR]      DIR: where the pictures of docs/system/desk.rst go
 """
@@ -14,7 +14,7 @@ import time
 import urllib.parse
 
 from common import OUT, TOP, Child, expect, expect_lcd, free_display, run_tests, wait_for, walkthrough
-from page import NARROW, WIDE, Page
+from page import NARROW, WIDE, Chromium
 
 READY = r'runs trusted, as .Thimble.\. Its name is on the LCD: type a passphrase'
 IMPORTANT = ('[data-do=trusted]', '[data-do=untrusted]', '[data-do=attack]', '[data-do=kill]', '#said', '#screen',
@@ -26,13 +26,13 @@ SECRET = re.escape(walkthrough.secret())
 class Desk:
     """The desk, its machine, and the browser in which it is open"""
 
-    def __init__(self, pictures):
-        self.page = Page(pictures)
+    def __init__(self, browser, pictures):
+        self.page = browser(pictures)
         begun = time.monotonic()
         self.child = Child([sys.executable, f'{TOP}/desk/desk.py', '--port', '0', '--lines', '--display',
                             str(free_display()), '--out', OUT], f'{OUT}/top.qmp')
         self.url = self.child.says(r'http://\S+')[0]
-        self.page.open(self.url)
+        self.page.go(self.url)
         self.page.wait_text('said', READY)
         print(f'# from start to page ready and Thimble waiting: {time.monotonic() - begun:.1f} s', flush=True)
         parts = urllib.parse.urlsplit(self.url)
@@ -74,6 +74,10 @@ def ready(d):
     d.page.wait_text('owner', r'"Thimble", and nobody else')
     d.page.wait_text('contexts', r'"Thimble", trusted: \d+ pages that nobody else reaches')
     d.page.picture('desk.png')
+
+
+def drawn(d):
+    expect_lcd(d.page.drawn('#lcd canvas'), 'Thimble')
 
 
 def screen(d):
@@ -133,11 +137,11 @@ def devices(d):
 
 def pull(d):
     expect('key0' in devices(d), 'there is no key to pull out')
-    d.page.one('#plug').click()
+    d.page.click('#plug')
     d.page.wait_text('plugged', 'in your pocket')
     expect('key0' not in devices(d), 'the key is still in the machine')
     d.one_context('trusted', 'Thimble')
-    d.page.one('#plug').click()
+    d.page.click('#plug')
     d.page.wait_text('plugged', 'plugged in')
     expect('key0' in devices(d), 'the key is not in the machine')
 
@@ -176,7 +180,7 @@ def damaged(d):
     d.one_context('open')
     d.lcd_is(alert=bad)
     d.page.accessible()
-    d.page.one('#plug').click()
+    d.page.click('#plug')
     d.page.wait_text('plugged', 'in your pocket')
     with open(key, 'wb') as f:
         f.write(whole)
@@ -196,6 +200,16 @@ def attack_under_way(d):
     expect(not d.child.find('^visor: .*key came through'), "the 'visor saw a key")
 
 
+def at_once(d):
+    def boots():
+        return sum('visor: booted' in line for line in list(d.child.lines))
+    before = boots()
+    d.page.press('trusted')
+    d.page.press('attack')
+    wait_for('a new start', lambda: boots() > before)
+    verdict(d)
+
+
 def kill(d):
     d.page.press('kill')
     said = d.child.wait_line('^visor: killed the OS: all of its .* zeros')
@@ -209,7 +223,7 @@ def kill(d):
 # ---- by keyboard, in a narrow window, for everybody ----
 
 def by_keyboard(d):
-    d.page.open(d.url)
+    d.page.go(d.url)
     d.page.wait_text('contexts', 'none')
     wait_for('the displays', lambda: d.page.canvas('lcd') and d.page.canvas('screen'))
     order, seen = [], []
@@ -226,7 +240,7 @@ def by_keyboard(d):
 
 def work_by_keyboard(d):
     """Button 1, its passphrase and the answer, then out again: Tab, Enter and letters alone"""
-    d.page.open(d.url)
+    d.page.go(d.url)
     d.page.wait_text('contexts', 'none')
     expect(d.page.tab()[0] == 'trusted', 'the first Tab does not lead to the first button')
     d.page.keys('\n')
@@ -261,7 +275,7 @@ def tap(d):
     d.child.wait_line('^visor: the OS waits for an answer')
     d.lcd_is('Thimble', walkthrough.QUESTION)
     d.page.script('scrollTo(0, 0)')
-    d.page.picture('desk-narrow.png', {'x': 0, 'y': 0, 'width': NARROW[0], 'height': NARROW[1]})
+    d.page.picture('desk-narrow.png', NARROW)
     d.page.accessible()
     d.page.tap_line('n')
     expect('you said no' in d.child.wait_line('^os: Thimble: you said '), 'the OS understood a yes')
@@ -414,8 +428,9 @@ def ends(d):
     expect(d.child.stop() == 0, 'the desk did not end well')
 
 
-TESTS = (
+FRONT = (
     ('T1,T2/it comes up: name and mark on the LCD, to the pixel', ready),
+    ('T2/the LCD as the browser draws it, to the pixel', drawn),
     ('house/screen: the pixels of the machine', screen),
     ('house/1280 x 800: all that matters is in the window', fits),
     ('house/axe-core: trusted', accessible),
@@ -430,6 +445,7 @@ TESTS = (
     ('house/axe-core: without the key', accessible),
     ('house/button 3 in an open context: its secret is read', read_open),
     ('K1,T2/button 1 with a damaged key: an open context, and the LCD says why, to the pixel', damaged),
+    ('house/buttons 1 and 3, at once: no press is lost', at_once),
     ('A2,T1,T3/buttons 1 and 3: attacked in the middle of the passphrase', attack_under_way),
     ('A8,T3/button 4: killed while its question is on the LCD', kill),
     ('house/axe-core: killed', accessible),
@@ -438,6 +454,8 @@ TESTS = (
     ('house/a narrow window', narrow),
     ('T1,T4/keys tapped in a narrow window arrive; axe-core', tap),
     ('house/a wide window again, with most to say', wide_again),
+)
+DOOR = (
     ('house/the page is let in', lets_in),
     ('house/wrong token: refused', token),
     ('house/wrong origin: refused', origin),
@@ -448,23 +466,26 @@ TESTS = (
     ('house/VNC without the password: refused', websocket),
     ('house/nothing listens on another address', loopback),
     ('A2,T1/what was refused changed nothing', unmoved),
+)
+LAST = (
     ('house/no request to any host but this', one_host),
     ("house/nothing breaks the page's policy, which has teeth", policy),
     ('house/Ctrl-C ends it', ends),
 )
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(tests, browser):
+    p = argparse.ArgumentParser(description=sys.modules['__main__'].__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--pictures', metavar='DIR')
     args = p.parse_args()
     os.makedirs(OUT, exist_ok=True)
-    desk = Desk(args.pictures)
+    desk = Desk(browser, args.pictures)
     try:
-        return 0 if run_tests(TESTS, desk) else 1
+        return 0 if run_tests(tests, desk) else 1
     finally:
         desk.close()
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(FRONT + DOOR + LAST, Chromium))
