@@ -66,7 +66,7 @@ class Desk:
         self.names = [line.split(None, 2)[2] for line in listed.splitlines()]
         self.plugged = True
         self.command_path = os.path.join(args.out, 'command')
-        self.up = threading.Event()             # the 'visor is, since the last reset
+        self.up = threading.Event()             # the OS has come to its prompt since the last reset
         self.top_path = walkthrough.shown(os.path.join(args.out, 'top.qmp'))
         self.machine = Machine(self.command(), args.out, 'desk', time.monotonic() + YEARS,
                                trace='appsheath_request_done', keep=LINES_KEPT,
@@ -100,7 +100,7 @@ class Desk:
         return s
 
     def heard(self, line):
-        if 'visor: booted' in line:             # maybe after half a line
+        if 'visor: the OS waits' in line:
             self.up.set()
         if self.args.lines:
             print(line)
@@ -130,9 +130,9 @@ class Desk:
         self.reset()
 
     def order(self, letter):
-        """Not while the machine starts: the firmware would throw it away"""
+        """Not while the machine starts: the firmware would throw it away, and later lines hide what came of it"""
         if not self.up.wait(BOOT_S * slowness()):
-            raise Trouble("the 'visor does not come up", 'press 1 or 2')
+            raise Trouble('the OS does not come up', 'press 1 or 2')
         self.orders.sendall(letter)
 
     def attack(self):
