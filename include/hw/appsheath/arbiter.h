@@ -10,6 +10,7 @@
  *
  * Locking: @lock guards @core and the denial log; the bitmap in @core and
  * @pins are atomic and read without it.  The order is BQL, then @lock.
+ * @maps_lock guards @maps and is the innermost.
  * A context is removed only while every vCPU is stopped (exclusive section),
  * so a vCPU may use the context it is in without the lock.
  */
@@ -79,6 +80,8 @@ struct AppSheathArbiter {
     AsArbiter *core;
     uint32_t *pins;
     uint64_t pinned;
+    QemuMutex maps_lock;
+    GHashTable *maps;               /* what devices have mapped (A6): offset -> GArray of lengths */
 
     ArbiterDenial log[ARBITER_LOG_SIZE];
     uint32_t log_first, log_count, log_lost;
