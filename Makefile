@@ -37,8 +37,8 @@ help:
 	@echo '  make check-ni          does what a '"'visor sees depend on a secret? make fuzz-ni: for ever, from"
 	@echo '                         FUZZ_SEED on; make teeth-ni: it does, without each guard'
 	@echo '  make check-model       the models, searched exhaustively'
-	@echo '  make check-asan        qtests and demo on a build with sanitizers; make check-tsan: what runs on'
-	@echo '                         several vCPUs, with the thread sanitizer'
+	@echo '  make check-asan        all that runs in the emulator, on a build with sanitizers; make check-tsan:'
+	@echo '                         what runs on several vCPUs, with the thread sanitizer'
 	@echo '  make bench             what protected memory costs'
 	@echo '  make docs              the documents as HTML, in build/docs'
 	@echo '  make upstream-check    what is inserted into QEMU, as a diff, and how much it is'
@@ -129,9 +129,10 @@ check-coverage: emulator build/tests/.built
 build/qemu-asan/build.ninja: configure | build/config
 	./configure --asan
 
-check-asan: build build/qemu-asan/build.ninja
+check-asan: build build/tests/.built build/qemu-asan/build.ninja
 	@$(NINJA) build/qemu-asan qemu-system-x86_64 $(qtest_targets)
-	@tests/run --tree build/qemu-asan --slow 5 qtest functional
+	@$(MAKE) --no-print-directory -C tests/unit all BUILD=../../build/tests/unit-asan SANITIZE=1
+	@tests/run --tree build/qemu-asan --slow 5 unit-asan qtest acs attack ni functional
 
 build/qemu-tsan/build.ninja: configure | build/config
 	@scripts/packages.sh fuzz
