@@ -8,7 +8,7 @@
  * Source: SEVered (EuroSec 2018), SEV-Step (CHES 2024): the VMM reads or infers RIP from the save area
  * Mechanism: an event in the program; the 'visor reads RIP from the stack or from the VMCB's save area.
  * Seen: the resume point of the frame, for a trap, a fault, an I/O instruction and a hypercall alike.
- * Limits: exit_info_2 of an I/O exit has the next RIP for a moment, which another vCPU may see (X2's note).
+ * Limits: what is in the VMCB a moment before the exit is looked at in 32-next-rip.
  */
 #include "attack.h"
 
