@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Makes a browser's PNG small: 255 colours are enough for a page of text."""
+"""Reads a browser's PNG, and makes it small: 255 colours are enough for a page of text."""
 import struct
 import zlib
 
@@ -22,11 +22,11 @@ def paeth(a, b, c):
 
 
 def rows(data):
-    """Width, and each row's bytes; 8 bits a channel, RGB or RGBA, not interlaced, as Chromium writes it"""
+    """Width, and each row's bytes; 8 bits a channel, RGB or RGBA, not interlaced, as browsers write it"""
     header = next(body for kind, body in chunks(data) if kind == b'IHDR')
     width, height, depth, colour, _, _, interlaced = struct.unpack('>IIBBBBB', header)
     if depth != 8 or colour not in (2, 6) or interlaced:
-        raise ValueError('not a PNG as Chromium writes it')
+        raise ValueError('not a PNG as browsers write it')
     n = 3 if colour == 2 else 4
     raw = zlib.decompress(b''.join(body for kind, body in chunks(data) if kind == b'IDAT'))
     before, found = bytearray(width * n), []
@@ -40,6 +40,12 @@ def rows(data):
         found.append(row)
         before = row
     return width, n, found
+
+
+def picture(data):
+    """Width, height, bytes of RGB"""
+    width, n, found = rows(data)
+    return width, len(found), b''.join(bytes(row[x:x + 3]) for row in found for x in range(0, width * n, n))
 
 
 def coarse(pixel):

@@ -19,6 +19,7 @@ from page import NARROW, WIDE, Chromium
 READY = r'runs trusted, as .Thimble.\. Its name is on the LCD: type a passphrase'
 IMPORTANT = ('[data-do=trusted]', '[data-do=untrusted]', '[data-do=attack]', '[data-do=kill]', '#said', '#screen',
              '#lcd', '#keys', '#stick', '#plug', '#contexts', '#owner', '#denials')
+ROUNDED = 6                     # border-radius of .glass
 DAMAGED_BYTE = 40               # of the key: in its first entry
 SECRET = re.escape(walkthrough.secret())
 
@@ -77,7 +78,8 @@ def ready(d):
 
 
 def drawn(d):
-    expect_lcd(d.page.drawn('#lcd canvas'), 'Thimble')
+    d.lcd_is('Thimble')
+    expect_lcd(d.page.drawn('#lcd canvas'), 'Thimble', corners=ROUNDED)
 
 
 def screen(d):
