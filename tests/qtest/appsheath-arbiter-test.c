@@ -15,8 +15,7 @@ static Sheath *start_with_context(Image *im, const char *args)
 
     *im = image_new(1);
     s = sheath_for(im, args);
-    g_assert_cmpuint(image_create(s, im, BASE, 0), ==, AS_OK);
-    g_assert_cmpuint(s->result, ==, AS_RESULT_TRUSTED);
+    create_trusted(s, im);
     return s;
 }
 
@@ -140,7 +139,7 @@ static void test_edu_read(void)
 {
     Image im;
     Sheath *s = start_with_context(&im, EDU_ARGS);
-    Edu edu = edu_start(s);
+    Card edu = edu_start(s);
     uint64_t copy = FREE;
 
     /* it works at all */
@@ -164,7 +163,7 @@ static void test_edu_write(void)
 {
     Image im;
     Sheath *s = start_with_context(&im, EDU_ARGS);
-    Edu edu = edu_start(s);
+    Card edu = edu_start(s);
     uint64_t after = im.pages[1] + PAGE;
 
     qtest_memset(s->qts, FREE, 0x33, PAGE);
@@ -274,7 +273,7 @@ static void test_busy_create(void)
 {
     Image im = image_new(1);
     Sheath *s = sheath_for(&im, "");
-    Ahci a = ahci_start(s);
+    Card a = ahci_start(s);
 
     g_assert_cmpuint(qom_number(s, ARBITER, "pinned-pages"), ==, 0);
     ahci_map(&a, im.pages[2], FREE);
@@ -297,7 +296,7 @@ static void test_busy_alloc(void)
 {
     Image im;
     Sheath *s = start_with_context(&im, "");
-    Ahci a = ahci_start(s);
+    Card a = ahci_start(s);
     struct as_request r = request_alloc(BASE, BASE + MiB, 2);
 
     /* two things in one page: it stays busy until both are gone */
@@ -305,7 +304,7 @@ static void test_busy_alloc(void)
     put_list(s, (uint64_t[]) { FREE, FREE + PAGE }, 2);
     refused(s, "ALLOC", r, AS_E_BUSY);
     g_assert_cmpuint(s->result, ==, 1);
-    qpci_io_writel(a.dev, a.bar, AHCI_CMD, AHCI_START);
+    card_set(&a, AHCI_CMD, AHCI_START);
     refused(s, "ALLOC", r, AS_E_BUSY);
 
     /* BUSY comes before RANGE, and after PAGE of an earlier page */
@@ -323,6 +322,29 @@ static void test_busy_alloc(void)
     sheath_stop(s);
 }
 
+/* ramfb unmaps a whole line at its end, of which it mapped a part */
+static void test_busy_ramfb(void)
+{
+    Image im;
+    Sheath *s = start_with_context(&im, "-device ramfb");
+    uint64_t screen = FREE + 0x20000, next = screen + RAMFB_SIZE * PAGE;
+    Card a = ahci_start(s);
+
+    ahci_map(&a, next + PAGE, next);
+    ramfb_show(s, FREE, screen + PAGE - 0x80, PAGE);
+    g_assert_cmpuint(qom_number(s, ARBITER, "pinned-pages"), ==,
+                     2 + RAMFB_SIZE);
+    ramfb_show(s, FREE, screen, PAGE);
+    g_assert_cmpuint(qom_number(s, ARBITER, "pinned-pages"), ==,
+                     2 + RAMFB_SIZE);
+    put_list(s, &next, 1);
+    refused(s, "ALLOC", request_alloc(BASE, BASE + MiB, 1), AS_E_BUSY);
+    ahci_unmap(&a);
+    g_assert_cmpuint(qom_number(s, ARBITER, "pinned-pages"), ==, RAMFB_SIZE);
+    g_free(a.dev);
+    sheath_stop(s);
+}
+
 /* A7: a page that is protected already gives a device no mapping */
 static void test_map_protected(void)
 {
@@ -330,13 +352,13 @@ static void test_map_protected(void)
     Sheath *s = start_with_context(&im, "-blockdev null-co,node-name=d,"
                                    "size=1048576,read-zeroes=on "
                                    "-device ide-hd,bus=ide.0,drive=d");
-    Ahci a = ahci_start(s);
+    Card a = ahci_start(s);
 
     ahci_map(&a, im.pages[1], im.pages[3]);
     g_assert_cmpuint(qom_number(s, ARBITER, "pinned-pages"), ==, 0);
-    qpci_io_writel(a.dev, a.bar, 0x12c, 1);     /* reset the link: a FIS */
-    qpci_io_writel(a.dev, a.bar, 0x12c, 0);
-    qpci_io_writel(a.dev, a.bar, 0x138, 1);     /* ... and command 0 */
+    card_set(&a, 0x12c, 1);     /* reset the link: a FIS */
+    card_set(&a, 0x12c, 0);
+    card_set(&a, 0x138, 1);     /* ... and command 0 */
     ahci_unmap(&a);
     check_intact(s, &im);
     g_assert_cmpuint(reg64(s, AS_REG_DENIALS), >, 0);
@@ -675,16 +697,10 @@ static void test_deputy_msix(void)
 {
     Image im;
     Sheath *s = start_with_context(&im, "");
-    uint64_t table;
 
     qpci_msix_enable(s->dev);
     for (unsigned i = 0; i < AS_IRQ_COUNT; i++) {
-        table = s->dev->msix_table_off + i * 16;
-        qpci_io_writel(s->dev, s->dev->msix_table_bar, table,
-                       im.pages[1] + i * 4);
-        qpci_io_writel(s->dev, s->dev->msix_table_bar, table + 4, 0);
-        qpci_io_writel(s->dev, s->dev->msix_table_bar, table + 8, 0xeeee);
-        qpci_io_writel(s->dev, s->dev->msix_table_bar, table + 12, 0);
+        set_vector(s->dev, i, im.pages[1] + i * 4, 0xeeee);
     }
     summary(s);
     g_usleep(50000);
@@ -698,19 +714,7 @@ static void test_deputy_msix(void)
 /* L1: between lock and verdict                                        */
 /* ------------------------------------------------------------------ */
 
-static uint64_t start_slow_create(Sheath *s, const Image *im)
-{
-    uint64_t slot;
-
-    image_put(s, im);
-    slot = sheath_put(s, request_create(BASE, IMAGE_PAGES));
-    sheath_ring(s);
-    g_usleep(50000);
-    g_assert_cmphex(reg32(s, AS_REG_STATUS), ==, AS_ST_BUSY);
-    return slot;
-}
-
-static void attack_locked(Sheath *s, const Image *im, Edu *edu)
+static void attack_locked(Sheath *s, const Image *im, Card *edu)
 {
     for (unsigned i = 0; i < IMAGE_PAGES; i++) {
         g_assert_cmphex(qtest_readq(s->qts, im->pages[i]), ==, 0);
@@ -725,8 +729,8 @@ static void test_locked(void)
 {
     Image im = image_new(1);
     Sheath *s = sheath_slow(&im, EDU_ARGS);
-    Edu edu = edu_start(s);
-    uint64_t slot = start_slow_create(s, &im);
+    Card edu = edu_start(s);
+    uint64_t slot = start_create(s, &im, 0);
 
     attack_locked(s, &im, &edu);
     hurry(s);
@@ -742,8 +746,8 @@ static void test_unlocked(void)
 {
     Image im = image_new(1), other = image_new(2);
     Sheath *s = sheath_slow(&other, EDU_ARGS);
-    Edu edu = edu_start(s);
-    uint64_t slot = start_slow_create(s, &im);
+    Card edu = edu_start(s);
+    uint64_t slot = start_create(s, &im, 0);
 
     attack_locked(s, &im, &edu);
     hurry(s);
@@ -801,6 +805,7 @@ int main(int argc, char **argv)
     ADD("A2,A5/protect-very-high", test_protect_very_high);
     ADD("A6/busy-create", test_busy_create);
     ADD("A6/busy-alloc", test_busy_alloc);
+    ADD("A6/busy-ramfb", test_busy_ramfb);
     ADD("A7/map-protected", test_map_protected);
     ADD("A7/stopped", test_stopped);
     ADD("D4/queue", test_deputy_queue);

@@ -40,6 +40,13 @@ Sheath *victim(Image *im, const char *args);
 /** victim_create - the same in a machine that is there already */
 void victim_create(Sheath *s, Image *im);
 
+/**
+ * judge_create - CREATE of the image at @base: the attack succeeds if it is
+ * trusted; else it must be refused with this status; ends the machine
+ */
+void judge_create(Sheath *s, const char *variant, const Image *im,
+                  uint64_t base, uint32_t refused);
+
 /** knows_secret - are these the first bytes of the program's text? */
 bool knows_secret(const Image *im, const void *bytes, size_t len);
 
@@ -55,7 +62,7 @@ void judge(Sheath *s, const char *variant, bool succeeded, uint64_t before);
 /**
  * struct Master - a device that copies memory, by way of its medium
  * @name: of the variants
- * @args: of the machine that has it
+ * @args: of the machine that has it, with DISK, WIRE or LINE if it needs one
  * @len: bytes that it copies
  * @start: what a driver does first
  * @copy: from there to there, both physical; what is refused is just not done
@@ -70,8 +77,21 @@ typedef struct Master {
     bool writes_only;
 } Master;
 
+#define DISK        "-drive if=none,id=d,format=raw,file=%s"    /* empty */
+#define WIRE        "-netdev socket,id=n,fd=%d"
+#define LINE        "-chardev socket,id=n,fd=%d"
+
 /** disk_file - an empty disk of so many bytes; unlink and free it */
 char *disk_file(size_t bytes);
+
+/**
+ * wire_echo - waits a moment for a frame out of the card, and sends it back,
+ * @len bytes of it
+ */
+bool wire_echo(Sheath *s, unsigned len);
+
+/** line_echo - the same with so many bytes of a serial line */
+bool line_echo(Sheath *s, unsigned len);
 
 /** attack_by - each of them reads and writes a protected page */
 void attack_by(const Master *masters, unsigned n);

@@ -80,10 +80,8 @@ static void test_data(void)
     struct as_key_item items[] = {
         item_data("Other", &other), item_data("Test", &im),
     };
-    g_autoptr(KeyFile) key = key_file(items, 2);
-    Sheath *s = sheath_start("");
+    Sheath *s = sheath_with(key_file(items, 2));
 
-    plug(s, "key", key);
     check_good(s, &im);
     check_good(s, &other);
     sheath_stop(s);
@@ -94,10 +92,9 @@ static void test_usb_storage(void)
 {
     Image im = image_new(1);
     g_autoptr(KeyFile) key = key_for(&im);
-    g_autofree char *args = g_strdup_printf(
+    Sheath *s = sheath_startf(
         "-drive if=none,id=d,format=raw,file=%s "
         "-device usb-storage,bus=sheath.0,drive=d,id=key", key);
-    Sheath *s = sheath_start(args);
 
     check_good(s, &im);
     unplug(s, "key");
@@ -109,10 +106,8 @@ static void test_by_drive(void)
 {
     Image im = image_new(1);
     g_autoptr(KeyFile) key = key_for(&im);
-    g_autofree char *args = g_strdup_printf(
-        "-drive if=none,id=d,format=raw,file=%s "
-        "-device appsheath-key,drive=d", key);
-    Sheath *s = sheath_start(args);
+    Sheath *s = sheath_startf("-drive if=none,id=d,format=raw,file=%s "
+                              "-device appsheath-key,drive=d", key);
 
     check_good(s, &im);
     sheath_stop(s);
@@ -126,8 +121,7 @@ static void test_large(void)
     g_autofree uint8_t *big = g_malloc(BIG);
     g_autofree uint8_t *hashes = g_malloc0(AS_KEY_ENTRIES_MAX * AS_HASH_SIZE);
     struct as_key_item items[AS_KEY_ENTRIES_MAX];
-    g_autoptr(KeyFile) key = NULL;
-    Sheath *s = sheath_start("");
+    Sheath *s;
 
     for (unsigned i = 0; i < AS_KEY_ENTRIES_MAX; i++) {
         g_autofree char *name = g_strdup_printf("Program %u", i);
@@ -140,8 +134,7 @@ static void test_large(void)
     items[0].data = big;
     items[0].len = BIG;
     image_hash(&im, hashes + 255 * AS_HASH_SIZE);
-    key = key_file(items, AS_KEY_ENTRIES_MAX);
-    plug(s, "key", key);
+    s = sheath_with(key_file(items, AS_KEY_ENTRIES_MAX));
     check_good(s, &im);
     sheath_stop(s);
 }
@@ -149,10 +142,8 @@ static void test_large(void)
 static void test_empty(void)
 {
     Image im = image_new(1);
-    g_autoptr(KeyFile) key = key_file(NULL, 0);
-    Sheath *s = sheath_start("");
+    Sheath *s = sheath_with(key_file(NULL, 0));
 
-    plug(s, "key", key);
     check_key(s, &im, AS_E_NOT_TRUSTED, AS_KEY_GOOD);
     check_lcd(s, "alert", "");
     g_assert_cmpuint(try_image(s, &im, AS_CREATE_ALLOW_OPEN), ==, AS_OK);
@@ -223,13 +214,11 @@ static void test_ambiguous(void)
     struct as_key_item items[3] = {
         item_data("A", &im), [2] = item_data("C", &other),
     };
-    g_autoptr(KeyFile) key = NULL;
-    Sheath *s = sheath_start("");
+    Sheath *s;
 
     image_hash(&im, hash);
     items[1] = item_hash("B", hash);
-    key = key_file(items, 3);
-    plug(s, "key", key);
+    s = sheath_with(key_file(items, 3));
     check_bad(s, &im, "key: two entries for one image");
     sheath_stop(s);
 }
@@ -282,13 +271,9 @@ static const struct BadKey {
 
 static KeyFile *bad_key(const Image *im, const struct BadKey *bad)
 {
-    uint8_t key[SECTOR], hash[AS_HASH_SIZE];
-    struct as_key_item item;
+    uint8_t key[SECTOR];
 
-    image_hash(im, hash);
-    item = item_hash("Test", hash);
-    g_assert_cmpuint(as_key_size(&item, 1), ==, SECTOR);
-    as_key_build(key, &item, 1);
+    key_build(key, "Test", im);
     as_store(key + bad->at, bad->bytes, bad->value);
     as_store32(key + IN_HEADER(crc), 0);
     as_store32(key + IN_HEADER(crc), as_crc32(0, key, SECTOR));
@@ -319,13 +304,10 @@ static void test_damaged(void)
     Sheath *s = sheath_start("");
 
     for (unsigned at = 24; at < SECTOR; at += 61) {
-        uint8_t key[SECTOR], hash[AS_HASH_SIZE];
-        struct as_key_item item;
+        uint8_t key[SECTOR];
         g_autoptr(KeyFile) file = NULL;
 
-        image_hash(&im, hash);
-        item = item_hash("Test", hash);
-        as_key_build(key, &item, 1);
+        key_build(key, "Test", &im);
         key[at] ^= 0x40;
         file = temp_file(key, SECTOR);
         plug(s, "key", file);
@@ -342,12 +324,10 @@ static void test_cut_off(void)
     struct as_key_item item = item_data("Test", &im);
     uint64_t size = as_key_size(&item, 1);
     g_autofree uint8_t *key = g_malloc(size);
-    g_autoptr(KeyFile) file = NULL;
-    Sheath *s = sheath_start("");
+    Sheath *s;
 
     as_key_build(key, &item, 1);
-    file = temp_file(key, size - SECTOR);
-    plug(s, "key", file);
+    s = sheath_with(temp_file(key, size - SECTOR));
     check_bad(s, &im, "key is cut off");
     sheath_stop(s);
 }
@@ -356,17 +336,12 @@ static void test_cut_off(void)
 static void test_more_behind(void)
 {
     Image im = image_new(1);
-    uint8_t key[4 * SECTOR], hash[AS_HASH_SIZE];
-    struct as_key_item item;
-    g_autoptr(KeyFile) file = NULL;
-    Sheath *s = sheath_start("");
+    uint8_t key[4 * SECTOR];
+    Sheath *s;
 
-    image_hash(&im, hash);
-    item = item_hash("Test", hash);
     memset(key, 0xff, sizeof(key));
-    as_key_build(key, &item, 1);
-    file = temp_file(key, sizeof(key));
-    plug(s, "key", file);
+    key_build(key, "Test", &im);
+    s = sheath_with(temp_file(key, sizeof(key)));
     check_good(s, &im);
     sheath_stop(s);
 }
@@ -377,11 +352,10 @@ static void test_block_size(void)
     Image im = image_new(1);
     uint8_t zero[8 * SECTOR] = { 0 };
     g_autoptr(KeyFile) file = temp_file(zero, sizeof(zero));
-    g_autofree char *args = g_strdup_printf(
+    Sheath *s = sheath_startf(
         "-drive if=none,id=d,format=raw,file=%s -device usb-storage,"
         "bus=sheath.0,drive=d,id=key,logical_block_size=4096,"
         "physical_block_size=4096", file);
-    Sheath *s = sheath_start(args);
 
     check_bad(s, &im, "key's blocks are not 512 bytes");
     sheath_stop(s);
@@ -392,12 +366,11 @@ static void test_unreadable(void)
 {
     Image im = image_new(1);
     g_autoptr(KeyFile) file = key_for(&im);
-    g_autofree char *args = g_strdup_printf(
+    Sheath *s = sheath_startf(
         "-blockdev driver=blkdebug,node-name=d,image.driver=file,"
         "image.filename=%s,inject-error.0.event=none,"
         "inject-error.0.iotype=read "
         "-device usb-storage,bus=sheath.0,drive=d,id=key", file);
-    Sheath *s = sheath_start(args);
 
     check_bad(s, &im, "key cannot be read");
     unplug(s, "key");
@@ -491,7 +464,6 @@ static void plug_refused(Sheath *s, const char *driver, const char *id,
                          const char *file, const char *line)
 {
     g_autoptr(QDict) args = qdict_new();
-    QDict *reply, *error;
 
     qdict_put_str(args, "driver", driver);
     qdict_put_str(args, "id", id);
@@ -499,16 +471,8 @@ static void plug_refused(Sheath *s, const char *driver, const char *id,
     if (file) {
         qdict_put_str(args, "file", file);
     }
-    reply = qtest_qmp(s->qts, "{ 'execute': 'device_add', 'arguments': %p }",
-                      qobject_ref(args));
-    error = qdict_get_qdict(reply, "error");
-    g_assert_nonnull(error);
-    if (!strstr(qdict_get_str(error, "desc"), line)) {
-        g_test_message("'%s' instead of '%s'", qdict_get_str(error, "desc"),
-                       line);
-        g_test_fail();
-    }
-    qobject_unref(reply);
+    check_error(qtest_qmp(s->qts, "{ 'execute': 'device_add', "
+                          "'arguments': %p }", qobject_ref(args)), line);
 }
 
 static void test_ports(void)
@@ -567,11 +531,10 @@ static void test_other_bus(void)
 {
     Image im = image_new(1);
     g_autoptr(KeyFile) key = key_for(&im);
-    g_autofree char *args = g_strdup_printf(
+    Sheath *s = sheath_startf(
         "-device qemu-xhci -device usb-kbd "
         "-drive if=none,id=d,format=raw,file=%s -device usb-storage,drive=d",
         key);
-    Sheath *s = sheath_start(args);
 
     g_assert_cmpuint(reg32(s, AS_REG_KEY), ==, AS_KEY_NONE);
     check_none(s, &im);
@@ -583,10 +546,9 @@ static void test_forged(void)
 {
     Image own = image_new(1), im = image_new(2);
     g_autoptr(KeyFile) key = key_for(&own), forged = key_for(&im);
-    g_autofree char *args = g_strdup_printf(
+    Sheath *s = sheath_startf(
         "-device qemu-xhci,id=xhci -drive if=none,id=d,format=raw,file=%s "
         "-device usb-storage,bus=xhci.0,drive=d", forged);
-    Sheath *s = sheath_start(args);
 
     check_none(s, &im);
     plug(s, "own", key);
@@ -645,29 +607,14 @@ static void test_fresh(void)
     sheath_stop(s);
 }
 
-static uint64_t start_create(Sheath *s, const Image *im, uint32_t flags)
-{
-    struct as_request r = request_create(BASE, IMAGE_PAGES);
-    uint64_t slot;
-
-    r.flags = flags;
-    image_put(s, im);
-    slot = sheath_put(s, r);
-    sheath_ring(s);
-    g_usleep(50000);
-    g_assert_cmphex(reg32(s, AS_REG_STATUS), ==, AS_ST_BUSY);
-    return slot;
-}
-
 /* So slow that hardware gives it up: 40 bytes a second */
 static void test_no_answer(void)
 {
     Image im = image_new(1);
     g_autoptr(KeyFile) file = key_for(&im);
-    g_autofree char *args = g_strdup_printf(
+    Sheath *s = sheath_startf(
         "-drive if=none,id=d,format=raw,read-only=on,throttling.bps-total=40,"
         "file=%s -device usb-storage,bus=sheath.0,id=key,drive=d", file);
-    Sheath *s = sheath_start(args);
     uint64_t slot = start_create(s, &im, 0);
 
     wait_reg(s, AS_REG_DONE, s->made);

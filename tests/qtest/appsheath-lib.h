@@ -207,6 +207,17 @@ static inline Sheath *sheath_start(const char *args)
     return sheath_new(128, "", args);
 }
 
+static inline Sheath *G_GNUC_PRINTF(1, 2) sheath_startf(const char *format, ...)
+{
+    g_autofree char *args = NULL;
+    va_list ap;
+
+    va_start(ap, format);
+    args = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    return sheath_start(args);
+}
+
 /* qtest_quit() fails the test if QEMU did not end as it should */
 static inline void sheath_stop(Sheath *s)
 {
@@ -345,6 +356,18 @@ static inline struct as_summary summary(Sheath *s)
     return sum;
 }
 
+/* The one there is */
+static inline struct as_context_info context_info(Sheath *s)
+{
+    struct as_context_info info;
+    struct as_request r = request_query(AS_QUERY_CONTEXTS, 0, sizeof(info));
+
+    g_assert_cmpuint(sheath_do(s, r), ==, AS_OK);
+    g_assert_cmpuint(s->result, ==, sizeof(info));
+    qtest_bufread(s->qts, ANSWER, &info, sizeof(info));
+    return info;
+}
+
 /* ------------------------------------------------------------------ */
 /* Images                                                              */
 /* ------------------------------------------------------------------ */
@@ -397,6 +420,13 @@ static inline uint32_t image_create(Sheath *s, const Image *im, uint64_t base,
     r.flags = flags;
     image_put(s, im);
     return sheath_do(s, r);
+}
+
+/* It becomes a trusted context at BASE */
+static inline void create_trusted(Sheath *s, const Image *im)
+{
+    g_assert_cmpuint(image_create(s, im, BASE, 0), ==, AS_OK);
+    g_assert_cmpuint(s->result, ==, AS_RESULT_TRUSTED);
 }
 
 static inline void image_hash(const Image *im, uint8_t hash[AS_HASH_SIZE])
@@ -680,15 +710,30 @@ static inline struct as_key_item item_data(const char *name, const Image *im)
     return item;
 }
 
-/* A key that names this image by hash */
-static inline KeyFile *key_for(const Image *im)
+/* A key that names this image by hash: one sector */
+static inline void key_build(uint8_t key[AS_KEY_SECTOR], const char *name,
+                             const Image *im)
 {
     uint8_t hash[AS_HASH_SIZE];
     struct as_key_item item;
 
     image_hash(im, hash);
-    item = item_hash("Test", hash);
-    return key_file(&item, 1);
+    item = item_hash(name, hash);
+    g_assert_cmpuint(as_key_size(&item, 1), ==, AS_KEY_SECTOR);
+    as_key_build(key, &item, 1);
+}
+
+static inline KeyFile *key_naming(const char *name, const Image *im)
+{
+    uint8_t key[AS_KEY_SECTOR];
+
+    key_build(key, name, im);
+    return temp_file(key, sizeof(key));
+}
+
+static inline KeyFile *key_for(const Image *im)
+{
+    return key_naming("Test", im);
 }
 
 static inline void plug(Sheath *s, const char *id, const char *file)
@@ -699,6 +744,16 @@ static inline void plug(Sheath *s, const char *id, const char *file)
 static inline void unplug(Sheath *s, const char *id)
 {
     qtest_qmp_device_del(s->qts, id);
+}
+
+/* A machine with this key plugged in; takes the file */
+static inline Sheath *sheath_with(KeyFile *file)
+{
+    g_autoptr(KeyFile) key = file;
+    Sheath *s = sheath_start("");
+
+    plug(s, "key", key);
+    return s;
 }
 
 /* A machine that has the key for this image */
@@ -733,6 +788,22 @@ static inline Sheath *sheath_slow(const Image *im, const char *args)
     return sheath_start(all);
 }
 
+/* A CREATE that waits for the slow key; returns its slot */
+static inline uint64_t start_create(Sheath *s, const Image *im, uint32_t flags)
+{
+    struct as_request r = request_create(BASE, IMAGE_PAGES);
+    uint64_t slot;
+
+    r.flags = flags;
+    image_put(s, im);
+    slot = sheath_put(s, r);
+    sheath_ring(s);
+    g_usleep(50000);
+    g_assert_cmphex(reg32(s, AS_REG_STATUS), ==, AS_ST_BUSY);
+    g_assert_cmphex(status_at(s, slot), ==, AS_PENDING);
+    return slot;
+}
+
 /* Let the slow key be read to its end */
 static inline void hurry(Sheath *s)
 {
@@ -745,56 +816,6 @@ static inline void hurry(Sheath *s)
 }
 
 /* ------------------------------------------------------------------ */
-/* A device that has pages mapped (A6)                                 */
-/* ------------------------------------------------------------------ */
-
-#define AHCI_DEVFN      QPCI_DEVFN(0x1f, 2)
-#define AHCI_BAR        5
-#define AHCI_GHC        0x04
-#define AHCI_CLB        0x100       /* of port 0 */
-#define AHCI_FB         0x108
-#define AHCI_CMD        0x118
-#define AHCI_ENABLE     (1u << 31)
-#define AHCI_START      (1 << 0)
-#define AHCI_FIS_ON     (1 << 4)
-#define AHCI_RUNNING    (3 << 14)
-
-typedef struct Ahci {
-    QPCIDevice *dev;
-    QPCIBar bar;
-} Ahci;
-
-static inline Ahci ahci_start(Sheath *s)
-{
-    Ahci a = { .dev = qpci_device_find(s->bus, AHCI_DEVFN) };
-
-    g_assert_nonnull(a.dev);
-    qpci_device_enable(a.dev);
-    a.bar = qpci_iomap(a.dev, AHCI_BAR, NULL);
-    qpci_io_writel(a.dev, a.bar, AHCI_GHC, AHCI_ENABLE);
-    return a;
-}
-
-/* Port 0 maps its command list and where it puts FISes, until it is stopped */
-static inline void ahci_map(Ahci *a, uint64_t list, uint64_t fis)
-{
-    qpci_io_writel(a->dev, a->bar, AHCI_CLB, list);
-    qpci_io_writel(a->dev, a->bar, AHCI_CLB + 4, list >> 32);
-    qpci_io_writel(a->dev, a->bar, AHCI_FB, fis);
-    qpci_io_writel(a->dev, a->bar, AHCI_FB + 4, fis >> 32);
-    qpci_io_writel(a->dev, a->bar, AHCI_CMD, AHCI_START | AHCI_FIS_ON);
-    g_assert_cmphex(qpci_io_readl(a->dev, a->bar, AHCI_CMD) & AHCI_RUNNING,
-                    ==, AHCI_RUNNING);
-}
-
-static inline void ahci_unmap(Ahci *a)
-{
-    qpci_io_writel(a->dev, a->bar, AHCI_CMD, 0);
-    g_assert_cmphex(qpci_io_readl(a->dev, a->bar, AHCI_CMD) & AHCI_RUNNING,
-                    ==, 0);
-}
-
-/* ------------------------------------------------------------------ */
 /* Interrupts                                                          */
 /* ------------------------------------------------------------------ */
 
@@ -803,16 +824,23 @@ static inline uint64_t cell(unsigned vector)
     return CELLS + vector * 64;
 }
 
+/* What a vector writes, and where to */
+static inline void set_vector(QPCIDevice *dev, unsigned vector,
+                              uint64_t address, uint32_t data)
+{
+    uint32_t entry[] = { address, address >> 32, data, 0 };
+    uint64_t at = dev->msix_table_off + vector * sizeof(entry);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(entry); i++) {
+        qpci_io_writel(dev, dev->msix_table_bar, at + 4 * i, entry[i]);
+    }
+}
+
 static inline void enable_msix(Sheath *s)
 {
     qpci_msix_enable(s->dev);
     for (unsigned i = 0; i < AS_IRQ_COUNT; i++) {
-        uint64_t at = s->dev->msix_table_off + i * 16;
-
-        qpci_io_writel(s->dev, s->dev->msix_table_bar, at, cell(i));
-        qpci_io_writel(s->dev, s->dev->msix_table_bar, at + 4, 0);
-        qpci_io_writel(s->dev, s->dev->msix_table_bar, at + 8, 0xbeef0 + i);
-        qpci_io_writel(s->dev, s->dev->msix_table_bar, at + 12, 0);
+        set_vector(s->dev, i, cell(i), 0xbeef0 + i);
     }
 }
 

@@ -16,8 +16,7 @@ typedef struct Two {
 
 static void make_two(Sheath *s, Two *t)
 {
-    g_assert_cmpuint(image_create(s, &t->im, BASE, 0), ==, AS_OK);
-    g_assert_cmpuint(s->result, ==, AS_RESULT_TRUSTED);
+    create_trusted(s, &t->im);
     g_assert_cmpuint(image_create(s, &t->open, SECOND, AS_CREATE_ALLOW_OPEN),
                      ==, AS_OK);
     g_assert_cmpuint(s->result, ==, AS_RESULT_OPEN);
@@ -127,27 +126,15 @@ static void fault_inside(Sheath *s)
     g_assert_cmphex(cpu_store(s, BASE, 1ull << 40, 0), ==, UINT64_MAX);
 }
 
-static struct as_context_info first_context(Sheath *s)
-{
-    struct as_context_info info = { 0 };
-
-    g_assert_cmpuint(sheath_do(s, request_query(AS_QUERY_CONTEXTS, 0,
-                                                sizeof(info))), ==, AS_OK);
-    g_assert_cmpuint(s->result, ==, sizeof(info));
-    qtest_bufread(s->qts, ANSWER, &info, sizeof(info));
-    return info;
-}
-
 /* All frames taken; one START more than may be */
 static Sheath *start_too_often(const Image *im, const char *guard)
 {
     Sheath *s = cpu_start_without(guard, im, "", "");
 
-    g_assert_cmpuint(image_create(s, im, BASE, 0), ==, AS_OK);
-    g_assert_cmpuint(s->result, ==, AS_RESULT_TRUSTED);
+    create_trusted(s, im);
     for (unsigned i = 1; i <= AS_FRAMES; i++) {
         fault_inside(s);
-        g_assert_cmpuint(first_context(s).depth, ==, i);
+        g_assert_cmpuint(context_info(s).depth, ==, i);
     }
     fault_inside(s);
     return s;
@@ -159,7 +146,7 @@ static void test_frames(void)
     Image im = cpu_image(1);
     Sheath *s = start_too_often(&im, "A2.share");
 
-    g_assert_cmpuint(first_context(s).depth, ==, AS_FRAMES);
+    g_assert_cmpuint(context_info(s).depth, ==, AS_FRAMES);
     g_assert_cmpuint(reg32(s, AS_REG_NOTE_COUNT), ==, 0);
     sheath_stop(s);
 
@@ -362,8 +349,7 @@ static void test_cold_start(void)
     g_autofree char *args = g_strdup_printf("-device appsheath-key,file=%s", key);
     Sheath *s = sheath_new_ram(128, false, "", args);
 
-    g_assert_cmpuint(image_create(s, &im, BASE, 0), ==, AS_OK);
-    g_assert_cmpuint(s->result, ==, AS_RESULT_TRUSTED);
+    create_trusted(s, &im);
     for (unsigned i = 0; i < IMAGE_PAGES; i++) {
         g_assert_true(all_are(s->raw + im.pages[i], PAGE, 0));
     }

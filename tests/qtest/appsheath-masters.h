@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * DMA masters that are driven by a few registers: edu, fw_cfg, virtio.
+ * DMA masters that are driven by a few registers: edu, fw_cfg, AHCI, virtio.
  */
 #ifndef TESTS_QTEST_APPSHEATH_MASTERS_H
 #define TESTS_QTEST_APPSHEATH_MASTERS_H
@@ -11,27 +11,65 @@
 #include "libqos/virtio-pci.h"
 #include "standard-headers/linux/virtio_config.h"
 
+/* ------------------------------------------------------------------ */
+/* PCI devices in general                                              */
+/* ------------------------------------------------------------------ */
+
+/* A device and one of its BARs */
+typedef struct Card {
+    QPCIDevice *dev;
+    QPCIBar bar;
+} Card;
+
+static inline Card card_at(Sheath *s, int devfn, unsigned bar)
+{
+    Card c = { .dev = qpci_device_find(s->bus, devfn) };
+
+    g_assert_nonnull(c.dev);
+    qpci_device_enable(c.dev);
+    c.bar = qpci_iomap(c.dev, bar, NULL);
+    return c;
+}
+
+/* That with addr=5 */
+static inline Card card_start(Sheath *s, unsigned bar)
+{
+    return card_at(s, QPCI_DEVFN(5, 0), bar);
+}
+
+/* The one that an attack drives */
+static Card card;
+
+static inline void stop_card(Sheath *s)
+{
+    g_free(card.dev);
+}
+
+static inline void card_set(Card *c, unsigned reg, uint32_t value)
+{
+    qpci_io_writel(c->dev, c->bar, reg, value);
+}
+
+static inline uint32_t card_get(Card *c, unsigned reg)
+{
+    return qpci_io_readl(c->dev, c->bar, reg);
+}
+
+/* ------------------------------------------------------------------ */
+/* Those with an engine of their own                                   */
+/* ------------------------------------------------------------------ */
+
 #define EDU_DEVFN   QPCI_DEVFN(4, 0)
 #define EDU_ARGS    "-device edu,addr=4"
 #define EDU_BUFFER  0x40000
 #define EDU_TO_RAM  2
 
-typedef struct Edu {
-    QPCIDevice *dev;
-    QPCIBar bar;
-} Edu;
-
-static inline Edu edu_start(Sheath *s)
+static inline Card edu_start(Sheath *s)
 {
-    Edu edu = { .dev = qpci_device_find(s->bus, EDU_DEVFN) };
-
-    g_assert_nonnull(edu.dev);
-    qpci_device_enable(edu.dev);
-    edu.bar = qpci_iomap(edu.dev, 0, NULL);
-    return edu;
+    return card_at(s, EDU_DEVFN, 0);
 }
 
-static inline void edu_dma(Sheath *s, Edu *edu, uint64_t phys, unsigned len,
+static inline void edu_dma(Sheath *s, Card *edu, uint64_t phys, unsigned len,
                            unsigned direction)
 {
     bool out = direction == EDU_TO_RAM;
@@ -59,6 +97,93 @@ static inline uint32_t fw_cfg_dma(Sheath *s, uint64_t access, uint64_t to)
     qtest_outl(s->qts, FW_CFG_DMA_HIGH, 0);
     qtest_outl(s->qts, FW_CFG_DMA_LOW, cpu_to_be32(access));
     return be32_to_cpu(qtest_readl(s->qts, access));
+}
+
+#define FW_CFG_SELECTOR 0x510
+#define FW_CFG_DATA     0x511
+#define FW_CFG_FILES    0x19
+#define FW_CFG_WRITE    16
+
+static inline void fw_cfg_read(Sheath *s, void *to, size_t len)
+{
+    for (uint8_t *at = to; len--; at++) {
+        *at = qtest_inb(s->qts, FW_CFG_DATA);
+    }
+}
+
+static inline uint16_t fw_cfg_file(Sheath *s, const char *name)
+{
+    struct { uint32_t size; uint16_t select, reserved; char name[56]; } file;
+    uint32_t count;
+
+    qtest_outw(s->qts, FW_CFG_SELECTOR, FW_CFG_FILES);
+    fw_cfg_read(s, &count, sizeof(count));
+    for (count = be32_to_cpu(count); count; count--) {
+        fw_cfg_read(s, &file, sizeof(file));
+        if (!strcmp(file.name, name)) {
+            return be16_to_cpu(file.select);
+        }
+    }
+    g_assert_not_reached();
+}
+
+#define RAMFB_XRGB 0x34325258
+#define RAMFB_SIZE 16               /* pixels each way, of 4 bytes */
+
+/* Maps @phys for (RAMFB_SIZE - 1) * stride + 4 * RAMFB_SIZE bytes; @at: scratch */
+static inline void ramfb_show(Sheath *s, uint64_t at, uint64_t phys,
+                              uint32_t stride)
+{
+    uint32_t config[] = {
+        cpu_to_be32(phys >> 32), cpu_to_be32(phys), cpu_to_be32(RAMFB_XRGB), 0,
+        cpu_to_be32(RAMFB_SIZE), cpu_to_be32(RAMFB_SIZE), cpu_to_be32(stride),
+    };
+    uint32_t select = fw_cfg_file(s, "etc/ramfb");
+
+    qtest_memwrite(s->qts, at + 16, config, sizeof(config));
+    qtest_writel(s->qts, at, cpu_to_be32(select << 16 | FW_CFG_SELECT |
+                                         FW_CFG_WRITE));
+    qtest_writel(s->qts, at + 4, cpu_to_be32(sizeof(config)));
+    qtest_writeq(s->qts, at + 8, cpu_to_be64(at + 16));
+    qtest_outl(s->qts, FW_CFG_DMA_HIGH, 0);
+    qtest_outl(s->qts, FW_CFG_DMA_LOW, cpu_to_be32(at));
+    g_assert_cmphex(qtest_readl(s->qts, at), ==, 0);
+}
+
+#define AHCI_DEVFN      QPCI_DEVFN(0x1f, 2)
+#define AHCI_BAR        5
+#define AHCI_GHC        0x04
+#define AHCI_CLB        0x100       /* of port 0 */
+#define AHCI_FB         0x108
+#define AHCI_CMD        0x118
+#define AHCI_ENABLE     (1u << 31)
+#define AHCI_START      (1 << 0)
+#define AHCI_FIS_ON     (1 << 4)
+#define AHCI_RUNNING    (3 << 14)
+
+static inline Card ahci_start(Sheath *s)
+{
+    Card a = card_at(s, AHCI_DEVFN, AHCI_BAR);
+
+    card_set(&a, AHCI_GHC, AHCI_ENABLE);
+    return a;
+}
+
+/* A6: port 0 has its command list and where it puts FISes mapped until it is stopped */
+static inline void ahci_map(Card *a, uint64_t list, uint64_t fis)
+{
+    card_set(a, AHCI_CLB, list);
+    card_set(a, AHCI_CLB + 4, list >> 32);
+    card_set(a, AHCI_FB, fis);
+    card_set(a, AHCI_FB + 4, fis >> 32);
+    card_set(a, AHCI_CMD, AHCI_START | AHCI_FIS_ON);
+    g_assert_cmphex(card_get(a, AHCI_CMD) & AHCI_RUNNING, ==, AHCI_RUNNING);
+}
+
+static inline void ahci_unmap(Card *a)
+{
+    card_set(a, AHCI_CMD, 0);
+    g_assert_cmphex(card_get(a, AHCI_CMD) & AHCI_RUNNING, ==, 0);
 }
 
 #define VIRTIO_DEVFN QPCI_DEVFN(5, 0)
@@ -119,34 +244,8 @@ static inline void virtio_do(Sheath *s, Virtio *v, uint64_t phys,
 }
 
 /* ------------------------------------------------------------------ */
-/* PCI devices in general                                              */
+/* What drivers do in memory                                           */
 /* ------------------------------------------------------------------ */
-
-/* A device with addr=5 and one of its BARs */
-typedef struct Card {
-    QPCIDevice *dev;
-    QPCIBar bar;
-} Card;
-
-static inline Card card_start(Sheath *s, unsigned bar)
-{
-    Card c = { .dev = qpci_device_find(s->bus, QPCI_DEVFN(5, 0)) };
-
-    g_assert_nonnull(c.dev);
-    qpci_device_enable(c.dev);
-    c.bar = qpci_iomap(c.dev, bar, NULL);
-    return c;
-}
-
-static inline void card_set(Card *c, unsigned reg, uint32_t value)
-{
-    qpci_io_writel(c->dev, c->bar, reg, value);
-}
-
-static inline uint32_t card_get(Card *c, unsigned reg)
-{
-    return qpci_io_readl(c->dev, c->bar, reg);
-}
 
 /* Where a driver has its rings and descriptors: 64 KiB */
 #define RINGS       0x500000ull

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "appsheath/appsheath-lib.h"
+#include "appsheath/appsheath-masters.h"
 
 /* ------------------------------------------------------------------ */
 /* CREATE, ALLOC, DESTROY that succeed                                 */
@@ -32,8 +33,7 @@ static void test_create(void)
     Image im = image_new(1);
     Sheath *s = sheath_for(&im, "");
 
-    g_assert_cmpuint(image_create(s, &im, BASE, 0), ==, AS_OK);
-    g_assert_cmpuint(s->result, ==, AS_RESULT_TRUSTED);
+    create_trusted(s, &im);
     check_made(s, &im, BASE);
     g_assert_cmpuint(reg32(s, AS_REG_KEY), ==, AS_KEY_GOOD);
     sheath_stop(s);
@@ -482,7 +482,7 @@ static void test_order_busy(void)
     };
     Sheath *s = start_with_open();
     Image im = image_new(0), old = image_new(OLD);
-    Ahci a = ahci_start(s);
+    Card a = ahci_start(s);
 
     ahci_map(&a, im.pages[0], old.pages[3]);
     check_faults(s, request_create(NEW, IMAGE_PAGES), "CREATE", create,

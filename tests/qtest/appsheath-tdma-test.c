@@ -299,12 +299,8 @@ static void test_copied(void)
 {
     Image im = image_new(1);
     Sheath *s = sheath_slow(&im, "");
-    uint64_t slot;
+    uint64_t slot = start_create(s, &im, 0);
 
-    image_put(s, &im);
-    slot = sheath_put(s, request_create(BASE, IMAGE_PAGES));
-    sheath_ring(s);
-    wait_reg(s, AS_REG_STATUS, AS_ST_BUSY);
     qtest_memset(s->qts, slot, 0xff, sizeof(struct as_request));
     qtest_memset(s->qts, LIST, 0xff, 8 * IMAGE_PAGES);
     hurry(s);
@@ -317,20 +313,6 @@ static void test_copied(void)
 /* While a request is being done                                       */
 /* ------------------------------------------------------------------ */
 
-/* A CREATE that waits for its key; returns its slot */
-static uint64_t start_create(Sheath *s, const Image *im)
-{
-    uint64_t slot;
-
-    image_put(s, im);
-    slot = sheath_put(s, request_create(BASE, IMAGE_PAGES));
-    sheath_ring(s);
-    g_usleep(50000);
-    g_assert_cmphex(reg32(s, AS_REG_STATUS), ==, AS_ST_BUSY);
-    g_assert_cmphex(status_at(s, slot), ==, AS_PENDING);
-    return slot;
-}
-
 /* CONTROL = 0 stops after the current one */
 static void test_disable_meanwhile(void)
 {
@@ -338,7 +320,7 @@ static void test_disable_meanwhile(void)
     Sheath *s = sheath_slow(&im, "");
     uint64_t create, second;
 
-    create = start_create(s, &im);
+    create = start_create(s, &im, 0);
     second = sheath_put(s, nonsense(0));
     sheath_ring(s);
     set32(s, AS_REG_CONTROL, 0);
@@ -360,7 +342,7 @@ static void test_doorbell_back(void)
 {
     Image im = image_new(1);
     Sheath *s = sheath_slow(&im, "");
-    uint64_t create = start_create(s, &im);
+    uint64_t create = start_create(s, &im, 0);
 
     set32(s, AS_REG_DOORBELL, s->made - 1);
     g_assert_cmphex(reg32(s, AS_REG_STATUS), ==,
@@ -377,7 +359,7 @@ static void test_overtake(void)
 {
     Image im = image_new(1);
     Sheath *s = sheath_slow(&im, "");
-    uint64_t create = start_create(s, &im), other, destroy;
+    uint64_t create = start_create(s, &im, 0), other, destroy;
 
     other = sheath_put(s, (struct as_request) {
         .op = AS_OP_DESTROY, .psp = BASE + MiB });
@@ -393,7 +375,7 @@ static void test_overtake(void)
     g_assert_cmpuint(summary(s).pages, ==, 0);
 
     /* of another base it does not */
-    create = start_create(s, &im);
+    create = start_create(s, &im, 0);
     sheath_put(s, (struct as_request) {
         .op = AS_OP_DESTROY, .psp = BASE + MiB });
     sheath_ring(s);
@@ -406,7 +388,7 @@ static void test_reset_meanwhile(void)
 {
     Image im = image_new(1);
     Sheath *s = sheath_slow(&im, "");
-    uint64_t create = start_create(s, &im);
+    uint64_t create = start_create(s, &im, 0);
     int64_t until = soon();
 
     set32(s, AS_REG_CONTROL, AS_CTRL_RESET);
@@ -434,7 +416,7 @@ static void reset_meanwhile(void)
 {
     Image im = image_new(1);
     Sheath *s = sheath_slow(&im, "");
-    uint64_t create = start_create(s, &im);
+    uint64_t create = start_create(s, &im, 0);
 
     sheath_reset(s);
     g_assert_cmphex(status_at(s, create), ==, AS_PENDING);

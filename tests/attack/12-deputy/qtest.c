@@ -105,7 +105,7 @@ static void try_device(void)
 {
     Image im;
     Sheath *s = victim(&im, EDU_ARGS);
-    Edu edu = edu_start(s);
+    Card edu = edu_start(s);
     struct as_request r = request_query(AS_QUERY_CONTEXTS, 0,
                                         sizeof(struct as_context_info));
     uint32_t status;

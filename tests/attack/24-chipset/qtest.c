@@ -19,7 +19,7 @@
 /* edu                                                                 */
 /* ------------------------------------------------------------------ */
 
-static Edu edu;
+static Card edu;
 
 static void start_edu(Sheath *s)
 {

@@ -22,11 +22,9 @@
 #define ATA_READ    0xc8
 #define ATA_WRITE   0xca
 
-static Ahci ahci;
-
 static void start_ahci(Sheath *s)
 {
-    ahci = ahci_start(s);
+    card = ahci_start(s);
 }
 
 static void ahci_sector(Sheath *s, uint64_t phys, bool read)
@@ -41,21 +39,16 @@ static void ahci_sector(Sheath *s, uint64_t phys, bool read)
     s->raw[table + 12] = 1;
     put64(s, table + 0x80, phys);
     put32(s, table + 0x8c, SECRET_BYTES - 1);
-    ahci_map(&ahci, RINGS, RINGS + 0x400);
-    qpci_io_writel(ahci.dev, ahci.bar, AHCI_CI, 1);
-    WAIT_A_MOMENT(s, !qpci_io_readl(ahci.dev, ahci.bar, AHCI_CI));
-    ahci_unmap(&ahci);
+    ahci_map(&card, RINGS, RINGS + 0x400);
+    card_set(&card, AHCI_CI, 1);
+    WAIT_A_MOMENT(s, !card_get(&card, AHCI_CI));
+    ahci_unmap(&card);
 }
 
 static void copy_ahci(Sheath *s, uint64_t from, uint64_t to)
 {
     ahci_sector(s, from, false);
     ahci_sector(s, to, true);
-}
-
-static void stop_ahci(Sheath *s)
-{
-    g_free(ahci.dev);
 }
 
 /* ------------------------------------------------------------------ */
@@ -71,13 +64,7 @@ static void stop_ahci(Sheath *s)
 #define NVME_SLOTS  16
 #define NVME_ON     (1 | 6 << 16 | 4 << 20)
 
-static Card card;
 static unsigned nvme_made[2];
-
-static void stop_card(Sheath *s)
-{
-    g_free(card.dev);
-}
 
 static uint64_t nvme_queue(unsigned queue, bool completions)
 {
@@ -223,34 +210,21 @@ static void copy_sd(Sheath *s, uint64_t from, uint64_t to)
     sd_sector(s, to, true);
 }
 
-#define DISK "-drive if=none,id=d,format=raw,file=%s "
-
-static const struct {
-    const char *args;
-    Master master;
-} disks[] = {
-    { DISK "-device ide-hd,bus=ide.0,drive=d",
-      { "AHCI", .start = start_ahci, .copy = copy_ahci, .stop = stop_ahci } },
-    { DISK "-device nvme,addr=5,serial=x,drive=d",
-      { "NVMe", .start = start_nvme, .copy = copy_nvme, .stop = stop_card } },
-    { DISK "-device piix3-ide,id=pide,addr=5 -device ide-hd,bus=pide.0,drive=d",
-      { "IDE", .start = start_ide, .copy = copy_ide, .stop = stop_card } },
-    { DISK "-device sdhci-pci,addr=5 -device sd-card,drive=d",
-      { "SDHCI", .start = start_sd, .copy = copy_sd, .stop = stop_card } },
+static const Master masters[] = {
+    { "AHCI", DISK " -device ide-hd,bus=ide.0,drive=d", SECRET_BYTES,
+      start_ahci, copy_ahci, stop_card },
+    { "NVMe", DISK " -device nvme,addr=5,serial=x,drive=d", SECRET_BYTES,
+      start_nvme, copy_nvme, stop_card },
+    { "IDE", DISK " -device piix3-ide,id=pide,addr=5 "
+      "-device ide-hd,bus=pide.0,drive=d", SECRET_BYTES,
+      start_ide, copy_ide, stop_card },
+    { "SDHCI", DISK " -device sdhci-pci,addr=5 -device sd-card,drive=d",
+      SECRET_BYTES, start_sd, copy_sd, stop_card },
 };
 
 static void attack(void)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(disks); i++) {
-        g_autofree char *disk = disk_file(16 * MiB);
-        g_autofree char *args = g_strdup_printf(disks[i].args, disk);
-        Master m = disks[i].master;
-
-        m.args = args;
-        m.len = SECRET_BYTES;
-        attack_by(&m, 1);
-        unlink(disk);
-    }
+    attack_by(masters, ARRAY_SIZE(masters));
 }
 
 ATTACK("24-disks", attack)

@@ -14,7 +14,6 @@
 #include "qemu/osdep.h"
 #include "appsheath/appsheath-attack.h"
 #include "appsheath/appsheath-masters.h"
-#include "appsheath/appsheath-wire.h"
 #include "hw/net/vmxnet3.h"
 
 #define SEND        RINGS               /* rings of descriptors */
@@ -22,13 +21,7 @@
 #define RING_BYTES  0x1000
 #define RING_SLOTS  (RING_BYTES / 16)
 
-static Card card;
 static unsigned made;
-
-static void stop_card(Sheath *s)
-{
-    g_free(card.dev);
-}
 
 static void start_card(Sheath *s, unsigned bar)
 {
@@ -234,13 +227,7 @@ static const Master masters[] = {
 
 static void attack(void)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(masters); i++) {
-        Master m = masters[i];
-        g_autofree char *args = wire_args(m.args);
-
-        m.args = args;
-        attack_by(&m, 1);
-    }
+    attack_by(masters, ARRAY_SIZE(masters));
 }
 
 ATTACK("24-network", attack)

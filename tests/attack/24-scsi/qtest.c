@@ -15,13 +15,6 @@
 #include "appsheath/appsheath-attack.h"
 #include "appsheath/appsheath-masters.h"
 
-static Card card;
-
-static void stop_card(Sheath *s)
-{
-    g_free(card.dev);
-}
-
 /* READ(10) or WRITE(10) of the first sector */
 static void put_cdb(Sheath *s, uint64_t at, bool read)
 {
@@ -171,24 +164,18 @@ static void copy_lsi(Sheath *s, uint64_t from, uint64_t to)
     card_set(&card, LSI_DSP, RINGS);
 }
 
-#define DISK "-drive if=none,id=d,format=raw,file=%s "
+static const Master masters[] = {
+    { "PVSCSI", DISK " -device pvscsi,addr=5 -device scsi-hd,drive=d",
+      SECRET_BYTES, start_pv, copy_pv, stop_card },
+    { "MegaRAID", DISK " -device megasas,addr=5 -device scsi-hd,drive=d",
+      SECRET_BYTES, start_mfi, copy_mfi, stop_card },
+    { "LSI", "-device lsi53c895a,addr=5", SECRET_BYTES, start_lsi, copy_lsi,
+      stop_card },
+};
 
 static void attack(void)
 {
-    g_autofree char *disk = disk_file(16 * MiB);
-    g_autofree char *pv = g_strdup_printf(
-        DISK "-device pvscsi,addr=5 -device scsi-hd,drive=d", disk);
-    g_autofree char *mfi = g_strdup_printf(
-        DISK "-device megasas,addr=5 -device scsi-hd,drive=d", disk);
-    const Master masters[] = {
-        { "PVSCSI", pv, SECRET_BYTES, start_pv, copy_pv, stop_card },
-        { "MegaRAID", mfi, SECRET_BYTES, start_mfi, copy_mfi, stop_card },
-        { "LSI", "-device lsi53c895a,addr=5", SECRET_BYTES, start_lsi,
-          copy_lsi, stop_card },
-    };
-
     attack_by(masters, ARRAY_SIZE(masters));
-    unlink(disk);
 }
 
 ATTACK("24-scsi", attack)

@@ -14,17 +14,9 @@
 #include "qemu/osdep.h"
 #include "appsheath/appsheath-attack.h"
 #include "appsheath/appsheath-masters.h"
-#include "appsheath/appsheath-wire.h"
 
 #define SENT        48
 #define STATUS      2           /* bytes that the adapter puts before */
-
-static Card card;
-
-static void stop_card(Sheath *s)
-{
-    g_free(card.dev);
-}
 
 /* SET_CONFIGURATION(1) */
 static const uint8_t configure[8] = { 0, 9, 1 };
@@ -236,13 +228,7 @@ static const Master masters[] = {
 
 static void attack(void)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(masters); i++) {
-        Master m = masters[i];
-        g_autofree char *args = wire_args(m.args);
-
-        m.args = args;
-        attack_by(&m, 1);
-    }
+    attack_by(masters, ARRAY_SIZE(masters));
 }
 
 ATTACK("24-usb", attack)

@@ -15,7 +15,6 @@
 #include "standard-headers/linux/virtio_blk.h"
 #include "appsheath/appsheath-attack.h"
 #include "appsheath/appsheath-masters.h"
-#include "appsheath/appsheath-wire.h"
 
 static Virtio v;
 
@@ -154,44 +153,29 @@ static void copy_rng(Sheath *s, uint64_t from, uint64_t to)
     virtio_do(s, &v, to, SECRET_BYTES, true);
 }
 
-#define DISK "-drive if=none,id=d,format=raw,file=%s "
-
-static const struct {
-    const char *args;
-    Master master;
-} all[] = {
-    { DISK "-device virtio-blk-pci,addr=5,drive=d,disable-legacy=on",
-      { "virtio-blk", .start = start_blk, .copy = copy_blk } },
-    { DISK "-device virtio-blk-pci,addr=5,drive=d,disable-modern=on,"
-      "disable-legacy=off",
-      { "legacy virtio-blk", .start = start_blk, .copy = copy_blk } },
-    { DISK "-device virtio-scsi-pci,addr=5,num_queues=1 "
+static const Master masters[] = {
+    { "virtio-blk", DISK
+      " -device virtio-blk-pci,addr=5,drive=d,disable-legacy=on",
+      SECRET_BYTES, start_blk, copy_blk, stop_virtio },
+    { "legacy virtio-blk", DISK " -device virtio-blk-pci,addr=5,drive=d,"
+      "disable-modern=on,disable-legacy=off",
+      SECRET_BYTES, start_blk, copy_blk, stop_virtio },
+    { "virtio-scsi", DISK " -device virtio-scsi-pci,addr=5,num_queues=1 "
       "-device scsi-hd,drive=d",
-      { "virtio-scsi", .start = start_scsi, .copy = copy_scsi } },
-    { WIRE " -device virtio-net-pci,addr=5,netdev=n,disable-legacy=on",
-      { "virtio-net", .start = start_net, .copy = copy_net } },
-    { WIRE " -device virtio-net-pci,addr=5,netdev=n,disable-modern=on,"
-      "disable-legacy=off",
-      { "legacy virtio-net", .start = start_net, .copy = copy_net } },
-    { "-device virtio-rng-pci,addr=5",
-      { "virtio-rng", .start = start_blk, .copy = copy_rng,
-        .writes_only = true } },
+      SECRET_BYTES, start_scsi, copy_scsi, stop_virtio },
+    { "virtio-net", WIRE
+      " -device virtio-net-pci,addr=5,netdev=n,disable-legacy=on",
+      SECRET_BYTES, start_net, copy_net, stop_virtio },
+    { "legacy virtio-net", WIRE " -device virtio-net-pci,addr=5,netdev=n,"
+      "disable-modern=on,disable-legacy=off",
+      SECRET_BYTES, start_net, copy_net, stop_virtio },
+    { "virtio-rng", "-device virtio-rng-pci,addr=5",
+      SECRET_BYTES, start_blk, copy_rng, stop_virtio, .writes_only = true },
 };
 
 static void attack(void)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
-        g_autofree char *disk = disk_file(16 * MiB), *args = NULL;
-        Master m = all[i].master;
-
-        args = strstr(all[i].args, "socket") ? wire_args(all[i].args)
-                                             : g_strdup_printf(all[i].args, disk);
-        m.args = args;
-        m.len = SECRET_BYTES;
-        m.stop = stop_virtio;
-        attack_by(&m, 1);
-        unlink(disk);
-    }
+    attack_by(masters, ARRAY_SIZE(masters));
 }
 
 ATTACK("24-virtio", attack)

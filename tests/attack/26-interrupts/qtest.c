@@ -21,12 +21,7 @@ static void point_msix(QPCIDevice *dev, unsigned vectors, uint64_t phys)
 {
     qpci_msix_enable(dev);
     for (unsigned i = 0; i < vectors; i++) {
-        uint64_t at = dev->msix_table_off + i * 16;
-
-        qpci_io_writel(dev, dev->msix_table_bar, at, phys + i * 4);
-        qpci_io_writel(dev, dev->msix_table_bar, at + 4, phys >> 32);
-        qpci_io_writel(dev, dev->msix_table_bar, at + 8, MESSAGE);
-        qpci_io_writel(dev, dev->msix_table_bar, at + 12, 0);
+        set_vector(dev, i, phys + i * 4, MESSAGE);
     }
 }
 

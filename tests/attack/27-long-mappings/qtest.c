@@ -21,7 +21,7 @@
 #define AHCI_CI         0x138
 #define PAGE_MAPPED     (FREE + 0x30000)
 
-static Ahci ahci;
+static Card ahci;
 
 /* A command that may take a while: the slow disk does one a second */
 static void issue(Sheath *s, uint8_t command, uint64_t phys)
@@ -35,14 +35,14 @@ static void issue(Sheath *s, uint8_t command, uint64_t phys)
     s->raw[table + 12] = 1;
     put64(s, table + 0x80, phys);
     put32(s, table + 0x8c, SECRET_BYTES - 1);
-    qpci_io_writel(ahci.dev, ahci.bar, AHCI_CI, 1);
+    card_set(&ahci, AHCI_CI, 1);
 }
 
 static void finish(Sheath *s)
 {
     int64_t until = soon();
 
-    while (qpci_io_readl(ahci.dev, ahci.bar, AHCI_CI)) {
+    while (card_get(&ahci, AHCI_CI)) {
         wait_on(until);
         qtest_clock_step(s->qts, NANOSECONDS_PER_SECOND);
     }
@@ -109,7 +109,7 @@ static void try_read_from_disk(const char *disk)
 
     keep_busy(s);
     issue(s, ATA_READ, PAGE_MAPPED);
-    g_assert_cmphex(qpci_io_readl(ahci.dev, ahci.bar, AHCI_CI), ==, 1);
+    g_assert_cmphex(card_get(&ahci, AHCI_CI), ==, 1);
     given = was_given(s);
     finish(s);
     verdict("a sector on its way to memory",
@@ -127,7 +127,7 @@ static void try_write_to_disk(const char *disk)
     keep_busy(s);
     memset(s->raw + PAGE_MAPPED, 0, PAGE);
     issue(s, ATA_WRITE, PAGE_MAPPED);
-    g_assert_cmphex(qpci_io_readl(ahci.dev, ahci.bar, AHCI_CI), ==, 1);
+    g_assert_cmphex(card_get(&ahci, AHCI_CI), ==, 1);
     given = was_given(s);
     if (given) {        /* the program does what it will */
         memcpy(s->raw + PAGE_MAPPED, im.bytes + PAGE, SECRET_BYTES);

@@ -17,26 +17,10 @@
 
 #define OTHER_LEVEL 3
 
-static uint64_t start_slow_create(Sheath *s, const Image *im)
-{
-    uint64_t slot;
-
-    image_put(s, im);
-    slot = sheath_put(s, request_create(BASE, IMAGE_PAGES));
-    sheath_ring(s);
-    g_usleep(50000);
-    g_assert_cmphex(reg32(s, AS_REG_STATUS), ==, AS_ST_BUSY);
-    return slot;
-}
-
 static uint32_t level_of_context(Sheath *s)
 {
-    struct as_context_info info;
+    struct as_context_info info = context_info(s);
 
-    g_assert_cmpuint(sheath_do(s, request_query(AS_QUERY_CONTEXTS, 0,
-                                                sizeof(info))), ==, AS_OK);
-    g_assert_cmpuint(s->result, ==, sizeof(info));
-    qtest_bufread(s->qts, ANSWER, &info, sizeof(info));
     g_assert_cmpuint(info.kind, ==, AS_RESULT_TRUSTED);
     return info.level;
 }
@@ -48,7 +32,7 @@ static void write_by_nobody(Sheath *s, const Image *im)
 
 static void write_by_dma(Sheath *s, const Image *im)
 {
-    Edu edu = edu_start(s);
+    Card edu = edu_start(s);
 
     memcpy(s->raw + FREE, im->bytes, 128);
     edu_dma(s, &edu, FREE, 128, 0);
@@ -65,7 +49,7 @@ static void try_it(const char *variant,
     uint32_t status;
 
     as_store32(forged.bytes + AS_IMG_LEVEL, OTHER_LEVEL);
-    slot = start_slow_create(s, &forged);
+    slot = start_create(s, &forged, 0);
     write(s, &im);
     hurry(s);
     status = status_at(s, slot);

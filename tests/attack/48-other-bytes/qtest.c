@@ -18,15 +18,9 @@ static void try_image(const char *variant, Image other)
 {
     Image im = image_new(1);
     struct as_key_item item = item_data("Test", &im);
-    g_autoptr(KeyFile) key = key_file(&item, 1);
-    Sheath *s = sheath_start("");
-    uint32_t status;
 
-    plug(s, "key", key);
-    status = image_create(s, &other, BASE, 0);
-    g_assert_true(status == AS_OK || status == AS_E_NOT_TRUSTED);
-    verdict(variant, status == AS_OK && s->result == AS_RESULT_TRUSTED);
-    sheath_stop(s);
+    judge_create(sheath_with(key_file(&item, 1)), variant, &other, BASE,
+                 AS_E_NOT_TRUSTED);
 }
 
 static Image reordered(void)

@@ -18,15 +18,9 @@ static void try_name(const char *variant, const char *name)
 {
     Image im = image_new(1);
     struct as_key_item item = item_data(name, &im);
-    g_autoptr(KeyFile) key = key_file(&item, 1);
-    Sheath *s = sheath_start("");
-    uint32_t status;
 
-    plug(s, "key", key);
-    status = image_create(s, &im, BASE, 0);
-    g_assert_true(status == AS_OK || status == AS_E_BAD_KEY);
-    verdict(variant, status == AS_OK && s->result == AS_RESULT_TRUSTED);
-    sheath_stop(s);
+    judge_create(sheath_with(key_file(&item, 1)), variant, &im, BASE,
+                 AS_E_BAD_KEY);
 }
 
 static void attack(void)

@@ -18,31 +18,20 @@
 
 static void try_key(const char *variant, const Image *im, const uint8_t *key)
 {
-    g_autoptr(KeyFile) file = temp_file(key, AS_KEY_SECTOR);
-    Sheath *s = sheath_start("");
-    uint32_t status;
-
-    plug(s, "key", file);
-    status = image_create(s, im, BASE, 0);
-    g_assert_true(status == AS_OK || status == AS_E_BAD_KEY);
-    verdict(variant, status == AS_OK && s->result == AS_RESULT_TRUSTED);
-    sheath_stop(s);
+    judge_create(sheath_with(temp_file(key, AS_KEY_SECTOR)), variant, im, BASE,
+                 AS_E_BAD_KEY);
 }
 
 static void attack(void)
 {
     Image im = image_new(1), other = image_new(2);
-    uint8_t key[AS_KEY_SECTOR], hash[AS_HASH_SIZE];
-    struct as_key_item item;
+    uint8_t key[AS_KEY_SECTOR];
 
-    image_hash(&im, hash);
-    item = item_hash("Test", hash);
-    g_assert_cmpuint(as_key_size(&item, 1), ==, sizeof(key));
-    as_key_build(key, &item, 1);
+    key_build(key, "Test", &im);
     key[FIRST_ENTRY + offsetof(struct as_key_entry, name)] ^= 2;
     try_key("another name", &im, key);
 
-    as_key_build(key, &item, 1);
+    key_build(key, "Test", &im);
     image_hash(&other, key + FIRST_ENTRY + offsetof(struct as_key_entry, hash));
     try_key("another image", &other, key);
 }

@@ -16,15 +16,9 @@
 static void try_header(const char *variant, unsigned at)
 {
     Image im = image_new(1);
-    Sheath *s;
-    uint32_t status;
 
     im.bytes[at] = 1;
-    s = sheath_for(&im, "");
-    status = image_create(s, &im, BASE, 0);
-    g_assert_true(status == AS_OK || status == AS_E_IMAGE);
-    verdict(variant, status == AS_OK);
-    sheath_stop(s);
+    judge_create(sheath_for(&im, ""), variant, &im, BASE, AS_E_IMAGE);
 }
 
 static void attack(void)
