@@ -123,6 +123,147 @@ static void destroy_elsewhere(struct ctx *c)
     all_zero_pages(c);
 }
 
+/*
+ * ---- thrown out amid an instruction ----
+ *
+ * A page walk that has to set A in a table that is no memory lets other vCPUs run in between; with
+ * this table it has to each time.  The table is the AHCI controller's configuration space: the id
+ * of its capability for MSI reads as P and U, and nothing can set A there.
+ */
+#define WALK_VA         0x600000000000ul
+#define WALK_PLACES     64              /* so many QEMU does not keep in one place of its TLB */
+#define WALK_TRIES      300
+#define PTE_A           0x20ul
+#define PF_KEY          0x20
+#define VISORS_KEY      (5ul << 59)     /* denied by the 'visor's PKRU, not by the program's */
+#define INTEL           0x8086
+#define AHCI            0x2922
+#define AHCI_MSI        0x80
+#define MSI_MESSAGES    0x00700000u     /* as a part of an address: 7 MiB */
+#define PCIEXBAR        0x60
+
+/* Memory that was never used yet, up to this page, which is kept */
+static uint64_t *page_at(uint64_t at)
+{
+    uint64_t from = pages_alloc(1, PAGE_SIZE);
+
+    if (from >= at || mem_left() < at - from) {
+        give_up("memory at 0x%lx is in use", at);
+    }
+    pages_alloc((at - from) / PAGE_SIZE, PAGE_SIZE);
+    for (; from < at; from += PAGE_SIZE) {
+        page_free(from);
+    }
+    return host(at);
+}
+
+/* WALK_VA and each GiB behind it lead through that table to one page */
+static uint64_t walk_tables(void)
+{
+    static uint64_t *last, *upper;
+    struct pci bridge = { 0 }, ahci;
+    uint64_t config;
+
+    if (!pci_find(INTEL, AHCI, &ahci)) {
+        give_up("no AHCI controller");
+    }
+    config = (pci_read(bridge, PCIEXBAR) & 0xf0000000) + (ahci.slot << 15 | ahci.function << 12);
+    if (!last) {
+        pci_write(ahci, AHCI_MSI, pci_read(ahci, AHCI_MSI) | MSI_MESSAGES);
+        last = page_at(pci_read(ahci, AHCI_MSI) & PAGE_MASK);
+        last[0] = page_alloc() | VISORS_KEY | PTE_P | PTE_U | PTE_A;
+        upper = host(page_alloc());
+        for (unsigned i = 0; i < WALK_PLACES; i++) {
+            upper[i] = config | PTE_P | PTE_U | PTE_A;
+        }
+    }
+    *top_entry(&host_space, WALK_VA) = (uint64_t)upper | PTE_P | PTE_U | PTE_A;
+    flush_tlb();
+    return WALK_VA + AHCI_MSI / 8 * (2 * MIB);
+}
+
+struct walk {
+    struct ctx *c;
+    uint64_t va;
+};
+
+static void walk_there(void *arg)
+{
+    struct walk *w = arg;
+    struct area *a = prepare(w->c);
+
+    flush_here();
+    a->orders.gpr[RAX] = a->orders.gpr[RCX] = a->orders.gpr[RDX] = 0;
+    a->orders.gpr[RBX] = w->va;
+    a->orders.gpr[R8] = GIB;
+    a->orders.gpr[R9] = (WALK_PLACES - 1) * GIB;
+    start(w->c, ACT_walks);
+}
+
+/* X5: killed, it faults there; true: on what was left of its walk */
+static bool throw_out_walking(unsigned level, bool open, uint64_t va, unsigned n)
+{
+    struct ctx *there = ctx_new(level, 32 * MIB, open);
+    struct walk w = { there, va };
+    const struct seen *s = &cpus[1].seen;
+    uint64_t deadline = ticks + PATIENCE, user_bit = level ? 4 : 0, until;
+    bool amid;
+
+    job_begin(walk_there, &w);
+    while (running_on(there) != 1 && ticks < deadline) {
+        asm volatile("pause");
+    }
+    ctx_map(there, false);
+    for (until = tsc() + n % 16 * (tsc_of_tick / 64); tsc() < until;) {
+        asm volatile("pause");
+    }
+    ctx_destroy(there);
+    job_end();
+    amid = s->error & PF_KEY;
+    want("vector there", s->vector, 14);
+    want("error code there", s->error, user_bit | (amid ? PF_KEY | 1 : 0x10));
+    want("X5: RIP there", s->st.rip, resume_point(there, 0));
+    there->depth = 0;           /* no frame, though it looks like an event */
+    check_outside(there, s);
+    ctx_free(there);
+    return amid;
+}
+
+/* One thread runs all vCPUs, and none of them amid another's instruction */
+static bool instructions_are_counted(void)
+{
+    uint64_t last = tsc(), lap = 0;
+
+    for (unsigned i = 0; i < 16; i++) {
+        uint64_t now = tsc();
+
+        if (lap && now - last != lap) {
+            return false;
+        }
+        lap = now - last;
+        last = now;
+    }
+    return true;
+}
+
+/* What QEMU still has to find out of the program's flags, it does not find out for the 'visor */
+static void thrown_out_walking(struct ctx *c)
+{
+    unsigned amid = 0;
+
+    if (!has_pku) {
+        note("this CPU has no protection keys");
+        return;
+    }
+    for (unsigned n = 0; n < WALK_TRIES && amid < 2 && !failed(); n++) {
+        amid += throw_out_walking(c->level, c->open, walk_tables(), n);
+    }
+    *top_entry(&host_space, WALK_VA) = 0;
+    flush_tlb();
+    note("%u times amid a walk", amid);
+    want("thrown out amid a walk", amid || instructions_are_counted(), true);
+}
+
 static void read_there(void *arg)
 {
     volatile bool *primed = arg;
@@ -467,6 +608,7 @@ const struct test smp_tests[] = {
     { "E5/running-elsewhere", running_elsewhere, BOTH | SMP | ALIKE },
     { "E4,A7/migrate", migrate, BOTH | SMP | ALIKE },
     { "X5,A8/destroyed-elsewhere", destroy_elsewhere, BOTH | SMP | ALIKE },
+    { "X5,X1/thrown-out-in-a-page-walk", thrown_out_walking, BOTH | SMP | ALIKE },
     { "A7,A3/tlb-primed-elsewhere", primed_there, LEVEL0 | SMP },
     { "A7,P2/stale-slb", stale_slb, BOTH | SMP | ALIKE },
     { "X2,X1/init-and-sipi", init_sipi, BOTH | SMP | ALIKE },

@@ -382,7 +382,10 @@ static bool fill_at_base(AppSheathSlb *s, vaddr addr, int size,
     ok = upstream->tlb_fill(s->cs, inside ? public_address(addr) : addr, size,
                             access, mmu_idx, probe, ra);
     s->telling = telling;
-    abandon_if_thrown(s);
+    if (!implicit) {    /* or leave it to the fill that this is a part of: the
+                         * walker may be alone in QEMU, and must say it is not */
+        abandon_if_thrown(s);
+    }
     ok = ok && (implicit
                 ? fill_implicit(s, addr, mmu_idx)
                 : fill_outside(s, addr, access, mmu_idx, probe, ra));
