@@ -119,7 +119,9 @@ static void stay_for(struct ctx *c, uint32_t count)
 static enum left how_left(const struct ctx *c)
 {
     const struct seen *s = seen();
-    bool interrupt = c->vm ? s->exit == VMEXIT_INTR : s->vector == VECTOR_TIMER;
+    /* the timer's, or an answer of the controller's that comes late */
+    bool interrupt = c->vm ? s->exit == VMEXIT_INTR
+                           : s->vector == VECTOR_TIMER || s->vector - VECTOR_MSIX < AS_IRQ_COUNT;
 
     if (at_landing(c) || s->st.rip == user(c->vm ? landing_vm : landing)) {
         return LEFT_END;
