@@ -78,7 +78,7 @@ def attack(front):
 
 
 def both_attacked(front):
-    """50: a client that sends keys while no channel is open reaches the 'visor, not the OS"""
+    """56: a client that sends keys while no channel is open reaches the 'visor, not the OS"""
     front.client('type', walkthrough.PASSPHRASE, lcd=True)
     expect(len(front.child.find('^os: .*proof: ')) == 1, 'the OS took keys that it had no channel for')
     expect_lcd(front.get(lcd=True))
