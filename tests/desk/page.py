@@ -21,7 +21,7 @@ LOAD_S = 30
 OWN_READING = 'willReadFrequently'      # the console on what canvas() does
 PIXELS = """
 const canvas = document.querySelector('#' + arguments[0] + ' canvas');
-if (!canvas) return null;
+if (!canvas || !canvas.width || !canvas.height) return null;
 const rgba = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
 const rgb = new Uint8Array(rgba.length / 4 * 3);
 for (let n = 0; n < rgba.length / 4; n++) rgb.set(rgba.subarray(n * 4, n * 4 + 3), n * 3);
