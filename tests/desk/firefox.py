@@ -10,9 +10,9 @@ it and hangs up.
 """
 import base64
 import json
+import os
 import shutil
 import socket
-import subprocess
 import sys
 import threading
 
@@ -124,7 +124,7 @@ class BiDi:
 def write_profile(proxy_port):
     """A new one each time"""
     shutil.rmtree(PROFILE, ignore_errors=True)
-    subprocess.run(['mkdir', '-p', PROFILE], check=True)
+    os.makedirs(PROFILE)
     wanted = dict(PREFERENCES, **{'network.proxy.http_port': proxy_port, 'network.proxy.ssl_port': proxy_port})
     with open(f'{PROFILE}/user.js', 'w', encoding='utf-8') as f:
         f.writelines(f'user_pref({json.dumps(name)}, {json.dumps(value)});\n' for name, value in wanted.items())
@@ -134,6 +134,7 @@ class Firefox(Page):
     """By its own WebDriver BiDi"""
 
     def __init__(self, pictures=None):
+        expect(os.path.exists(FIREFOX), f'{FIREFOX} is missing; as root: scripts/packages.sh desk-test')
         self.outside = Outside()
         write_profile(self.outside.port)
         self.child = Child(['env', f'HOME={PROFILE}', 'MOZ_REMOTE_SETTINGS_DEVTOOLS=1', FIREFOX, '--headless', '--no-remote', '--profile', PROFILE,
@@ -148,7 +149,7 @@ class Firefox(Page):
             self.new_tab()
             super().__init__(pictures)
         except BaseException:
-            self.end()
+            self.child.process.kill()
             raise
 
     def new_tab(self):
@@ -209,14 +210,9 @@ class Firefox(Page):
     def close(self):
         try:
             self.bidi.ask('browser.close')
-        finally:
-            self.end()
-
-    def end(self):
-        try:
             self.child.process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            self.child.process.kill()
+        finally:
+            self.child.process.kill()           # if it has not ended
             self.child.process.wait()
 
 

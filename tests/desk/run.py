@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.parse
 
-from common import OUT, TOP, Child, expect, expect_lcd, free_display, run_tests, wait_for, walkthrough
+from common import OUT, TOP, Child, Failed, expect, expect_lcd, free_display, run_tests, wait_for, walkthrough
 from page import NARROW, WIDE, Chromium
 
 READY = r'runs trusted, as .Thimble.\. Its name is on the LCD: type a passphrase'
@@ -29,13 +29,15 @@ class Desk:
 
     def __init__(self, browser, pictures):
         self.page = browser(pictures)
-        begun = time.monotonic()
+        self.begun = time.monotonic()
         self.child = Child([sys.executable, f'{TOP}/desk/desk.py', '--port', '0', '--lines', '--display',
                             str(free_display()), '--out', OUT], f'{OUT}/top.qmp')
+
+    def comes_up(self):
         self.url = self.child.says(r'http://\S+')[0]
         self.page.go(self.url)
         self.page.wait_text('said', READY)
-        print(f'# from start to page ready and Thimble waiting: {time.monotonic() - begun:.1f} s', flush=True)
+        print(f'# from start to page ready and Thimble waiting: {time.monotonic() - self.begun:.1f} s', flush=True)
         parts = urllib.parse.urlsplit(self.url)
         self.host, self.token = parts.netloc, urllib.parse.parse_qs(parts.query)['token'][0]
 
@@ -482,11 +484,17 @@ def main(tests, browser):
     p.add_argument('--pictures', metavar='DIR')
     args = p.parse_args()
     os.makedirs(OUT, exist_ok=True)
-    desk = Desk(browser, args.pictures)
+    desk = None
     try:
         return 0 if run_tests(tests, desk) else 1
     finally:
-        desk.close()
+        desk = Desk(browser, args.pictures)
+        desk.comes_up()
+        if desk:
+            desk.close()
+    except Failed as e:
+        print(f'Bail out! {e}')
+        return 1
 
 
 if __name__ == '__main__':
