@@ -192,7 +192,7 @@ function requestInWords(line) {
     return status === 'OK' ? `${words}: done` : [words + ': ', span('kind open', `refused (${STATUSES[status] || status})`)];
 }
 
-const TOLD = /^(attack: \d+ tries|visor: (killed|I can read|there is no OS|stopped|no trusted))/;
+const TOLD = /^(attack: \d+ tries|visor: (killed|I can read|I play the keyboard, so|there is no OS|stopped|no trusted))/;
 
 function toldLast(lines) {
     const boot = lines.findLastIndex(l => l.includes('visor: booted'));     /* maybe after half a line */

@@ -5,6 +5,7 @@
  * ring just as hardware would put them there.
  */
 #include "visor.h"
+#include "lib/keys.h"
 
 #define PS2_DATA        0x60
 #define PS2_STATUS      0x64
@@ -50,6 +51,17 @@ void keys_close(void)
     ring_va = 0;
 }
 
+/* Whoever plays the keyboard knows what is typed */
+static void read_along(uint16_t code, bool down)
+{
+    static struct keys_line typed;
+
+    if (keys_feed(&typed, code, down)) {
+        say("I play the keyboard, so I know what you typed: %s", typed.text);
+        keys_restart(&typed);
+    }
+}
+
 /* As hardware does it: a full ring drops and counts (T1) */
 static void feed(uint16_t code, bool down)
 {
@@ -90,6 +102,7 @@ static void scancode(uint8_t byte)
     }
     if (!extended && ring_va && (byte & ~RELEASE)) {
         feed(byte & ~RELEASE, !(byte & RELEASE));
+        read_along(byte & ~RELEASE, !(byte & RELEASE));
     }
     extended = false;
 }

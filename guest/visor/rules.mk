@@ -2,7 +2,7 @@
 # The 'visor: build/guest/visor.elf.  Included by guest/Makefile, paths relative to guest/.
 
 VISOR_OUT := ../build/guest
-VISOR_SRC := $(wildcard visor/*.c) lib/mem.c
+VISOR_SRC := $(wildcard visor/*.c) lib/mem.c lib/keys.c
 VISOR_OBJ := $(patsubst %.c,$(VISOR_OUT)/visor.o/%.o,$(VISOR_SRC)) \
              $(patsubst %.S,$(VISOR_OUT)/visor.o/%.o,$(wildcard visor/*.S))
 VISOR_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -ffreestanding -fno-pic -mno-red-zone \

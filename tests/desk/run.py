@@ -97,7 +97,7 @@ def fits(d):
 def passphrase(d):
     d.page.type(walkthrough.PASSPHRASE + '\n')
     d.proof()
-    expect(not d.child.find('^visor: .*key came through'), "the 'visor saw a key")
+    expect(not d.child.find('^visor: .*(key came through|you typed)'), "the 'visor saw a key")
 
 
 def question(d):
@@ -162,6 +162,8 @@ def untrusted(d):
 def read_open(d):
     d.page.type(walkthrough.PASSPHRASE + '\n')
     d.proof()
+    expect(d.child.find(f'^visor: .* I know what you typed: {walkthrough.PASSPHRASE}$'), "the 'visor did not read along")
+    d.page.wait_text('said', f'so I know what you typed: {walkthrough.PASSPHRASE}')
     d.child.wait_line('^visor: the OS waits for an answer')
     d.lcd_is()
     d.page.type('y\n')
@@ -201,7 +203,7 @@ def attack_under_way(d):
     d.proof()
     d.child.wait_line('^visor: the OS waits for an answer')
     d.lcd_is('Thimble', walkthrough.QUESTION)
-    expect(not d.child.find('^visor: .*key came through'), "the 'visor saw a key")
+    expect(not d.child.find('^visor: .*(key came through|you typed)'), "the 'visor saw a key")
 
 
 def at_once(d):
@@ -486,15 +488,15 @@ def main(tests, browser):
     os.makedirs(OUT, exist_ok=True)
     desk = None
     try:
-        return 0 if run_tests(tests, desk) else 1
-    finally:
         desk = Desk(browser, args.pictures)
         desk.comes_up()
-        if desk:
-            desk.close()
+        return 0 if run_tests(tests, desk) else 1
     except Failed as e:
         print(f'Bail out! {e}')
         return 1
+    finally:
+        if desk:
+            desk.close()
 
 
 if __name__ == '__main__':
