@@ -30,7 +30,7 @@ help:
 	@echo '  make check             all tests; check-base, check-unit, check-qtest, check-tools,'
 	@echo '                         check-acs (T=NAME), check-attack (T=NAME) and check-functional run'
 	@echo '                         some of them; check-coverage: has each rule a test?'
-	@echo '  make check-desk        the desk in headless Chromium, and the plain VNC displays; not part of check'
+	@echo '  make check-desk        the desk in headless Chromium and Firefox, and the plain VNC displays; not part of check'
 	@echo '  make attack            all attacks (T=NAME: some) as a table: contained on the real machine,'
 	@echo '                         and what they do when their guard is off'
 	@echo '  make check-fuzz        the fuzz targets for 30 s each; make fuzz T=NAME: one of them, for ever'
@@ -117,7 +117,7 @@ teeth-ni: build build/tests/.built
 	$(PYTHON) tests/ni/run.py --teeth
 check-functional: build
 	@tests/run functional
-# Needs a browser, and axe-core from npm's registry: so not part of "make check"
+# Needs browsers, and axe-core from npm's registry: so not part of "make check"
 check-desk: build
 	@scripts/packages.sh desk desk-test
 	@command -v npm >/dev/null || scripts/packages.sh desk-npm
