@@ -281,6 +281,7 @@ class Walkthrough:
         need(self.picture(m, 'kbd0', 'lcd-open-context.png') == 1, 'the LCD is not blank')
         need(m.lcd('name') == '', 'the LCD shows a name')
         self.type_passphrase(m)
+        typed = m.wait_line(f'^visor: .* I know what you typed: {PASSPHRASE}$')
         self.wait_for_input(m, 'an answer')
         need(m.lcd('name') == m.lcd('text') == '', 'the LCD shows something')
         self.answer(m)
@@ -294,7 +295,7 @@ class Walkthrough:
         need(m.stop() == 0, 'QEMU did not end well')
         return ('The same image without the key, in an open context, behaves the same byte for '
                 "byte; the 'visor reads its memory at will, and the LCD stays blank.",
-                [granted, f'the same {len(ours)} lines of the OS', reads])
+                [granted, typed, f'the same {len(ours)} lines of the OS', reads])
 
     STEPS = (step_key, step_context, step_enter, step_life, step_input, step_pay,
              step_attacks, step_kill, step_open)
