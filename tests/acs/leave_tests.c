@@ -259,19 +259,27 @@ static void syscall_level0(struct ctx *c)
 
 #define MSR_SYSENTER_CS 0x174
 
-/* A jump out without a frame, or on AMD's CPUs no instruction at all */
+/* A jump out without a frame; false: on AMD's CPUs it is no instruction at all */
+static bool sysenter_to(struct ctx *c, uint64_t target, uint64_t stack)
+{
+    wrmsr(MSR_SYSENTER_CS, SEL_CODE);
+    wrmsr(MSR_SYSENTER_CS + 1, stack);
+    wrmsr(MSR_SYSENTER_CS + 2, target);
+    prepare(c);
+    start(c, ACT_sysenter);
+    if (seen()->vector != 6) {
+        return true;
+    }
+    want_event(c, 6, 0);
+    want_frame(c, AS_CAUSE_EXCEPTION, 6, 0, 0, action_at(c, ACT_sysenter));
+    return false;
+}
+
 static void sysenter(struct ctx *c)
 {
     uint64_t stack = page_alloc() + PAGE_SIZE - 0x20;
 
-    wrmsr(MSR_SYSENTER_CS, SEL_CODE);
-    wrmsr(MSR_SYSENTER_CS + 1, stack);
-    wrmsr(MSR_SYSENTER_CS + 2, (uint64_t)acs_sysenter);
-    prepare(c);
-    start(c, ACT_sysenter);
-    if (seen()->vector == 6) {
-        want_event(c, 6, 0);
-        want_frame(c, AS_CAUSE_EXCEPTION, 6, 0, 0, action_at(c, ACT_sysenter));
+    if (!sysenter_to(c, (uint64_t)acs_sysenter, stack)) {
         return;
     }
     want("vector", seen()->vector, VEC_SYSENTER);
@@ -279,6 +287,23 @@ static void sysenter(struct ctx *c)
     c->rsp[0] = seen()->st.gpr[RSP];
     c->cs_outside = 0;
     check_outside(c, seen());
+    want("E8: frames", peek(c, c->base + AS_PSP_DEPTH), 0);
+}
+
+/* SYSENTER_EIP is LSTAR: it is still no SYSCALL, which would be an event with RIP in RCX */
+static void sysenter_as_syscall(struct ctx *c)
+{
+    uint64_t stack = page_alloc() + PAGE_SIZE - 0x20;
+
+    if (!sysenter_to(c, (uint64_t)acs_syscall, stack)) {
+        return;
+    }
+    want("vector of that place", seen()->vector, VEC_SYSCALL);
+    for (unsigned i = 0; i < 16; i++) {
+        want("X1: register outside", seen()->st.gpr[i],
+             i != RSP ? 0 : c->level ? stack : c->rsp[0]);
+    }
+    want("X1: RFLAGS outside", seen()->st.rflags, 2);
     want("E8: frames", peek(c, c->base + AS_PSP_DEPTH), 0);
 }
 
@@ -643,6 +668,7 @@ const struct test leave_tests[] = {
     { "X2,E4,E8/syscall-sysret", syscall_sysret, LEVEL3 | ALIKE },
     { "X1,E8/syscall", syscall_level0, LEVEL0 | ALIKE },
     { "E8,X1/sysenter", sysenter, BOTH | ALIKE },
+    { "E8,X1/sysenter-that-poses-as-syscall", sysenter_as_syscall, BOTH | ALIKE },
     { "E8,X1/call-gate", call_gate, BOTH | ALIKE },
     { "X2,E4/own-single-step", own_step, BOTH | ALIKE },
     { "E6/visor-single-step", visor_step, BOTH },

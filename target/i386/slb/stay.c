@@ -225,12 +225,14 @@ static void flush_registers(AppSheathSlb *s)
     const AsKept *k = kept(s);
     uint64_t live = live_rflags(env) &
         (AS_GUARD(X1_FLAGS) ? IF_MASK | IOPL_MASK : ~(uint64_t)TF_MASK);
+    uint64_t tf = AS_GUARD(E3_KEPT) ? (k->tf ? TF_MASK : 0)
+                                    : live_rflags(env) & TF_MASK;
 
     if (AS_GUARD(X1_GPR)) {
         memset(env->regs, 0, sizeof(env->regs));
     }
     env->regs[R_ESP] = k->rsp;
-    set_rflags(env, AS_RFLAGS_ONE | live | (k->tf ? TF_MASK : 0));
+    set_rflags(env, AS_RFLAGS_ONE | live | tf);
     if (AS_GUARD(X1_BASES)) {
         env->segs[R_FS].base = k->fs_base;
         env->segs[R_GS].base = k->gs_base;
