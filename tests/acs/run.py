@@ -12,21 +12,20 @@ tests in each way of running vCPUs, and once more for tests that want a machine
 of their own.  --smp or --accel: one way, this one.
 """
 import argparse
-import json
 import os
 import re
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-OUT = os.path.join(TOP, 'build', 'tests', 'acs')
-IMAGES = ('level0', 'level3', 'big')
-STATUS_OK = 33                  # isa-debug-exit's for END_OK
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import kernel                                                   # noqa: E402
+from kernel import ACS_IMAGES, ACS_OUT, STATUS_OK, bail_out     # noqa: E402
+from machine import slowness                                    # noqa: E402
+from qmp import Qmp, QmpError                                   # noqa: E402
+
 LIMIT = 120                     # seconds for one run of the kernel
 RESULT = re.compile(r'(not ok|ok) \d+ - (.*?)( # SKIP.*)?$')
 RULES = re.compile(r'[WADLEXPFKT]\d+(,[WADLEXPFKT]\d+)*/')
@@ -47,17 +46,14 @@ WAYS = (                        # name, words for the kernel, options
 
 
 def arguments():
-    env = os.environ.get
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('only', nargs='?', default='', metavar='T=NAME',
                    help='only tests with NAME in their name')
     p.add_argument('--list', action='store_true', help='the names of all tests')
     p.add_argument('--way', help='only ways with this in their name: '
                    + ', '.join(way for way, _, _ in WAYS))
-    p.add_argument('--qemu', default=env('APPSHEATH_QEMU',
-                                         f'{TOP}/build/bin/qemu-system-x86_64'))
-    p.add_argument('--key-tool', default=env('APPSHEATH_KEY_TOOL',
-                                             f'{TOP}/build/bin/appsheath-key'))
+    p.add_argument('--qemu', default=kernel.QEMU)
+    p.add_argument('--key-tool', default=kernel.KEY_TOOL)
     p.add_argument('--weaken', metavar='GUARD', help='switch this guard off: tests must fail')
     p.add_argument('--smp', help='vCPUs: one run, with so many')
     p.add_argument('--accel', help='one run, with this -accel')
@@ -76,53 +72,26 @@ def chosen_ways(args):
     return ways
 
 
-def bail_out(why):
-    print(f'Bail out! {why}')
-    sys.exit(1)
-
-
-def make_key(args, path):
-    commands = [['init', path]]
-    commands += [['add', path, f'ACS {name}', '--file', f'{OUT}/{name}.sheath']
-                 for name in IMAGES]
-    for command in commands:
-        try:
-            done = subprocess.run([args.key_tool, *command], capture_output=True, text=True,
-                                  timeout=30, check=False)
-        except OSError as e:
-            bail_out(f'{args.key_tool}: {e.strerror}: build it with "make tools"')
-        if done.returncode:
-            bail_out(f'{args.key_tool}: {done.stderr.strip()}')
-
-
 def qemu_command(args, key, qmp, words, options):
-    machine = 'appsheath' + (f',x-unsafe=on,x-weaken={args.weaken}' if args.weaken else '')
-    command = [args.qemu, '-machine', machine, *options, '-nodefaults', '-display', 'none',
-               '-serial', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4',
-               '-device', f'appsheath-key,file={key}', '-kernel', f'{OUT}/acs.elf',
-               '-qmp', f'unix:{qmp},server=on,wait=off',
-               '-append', f'{words} T={args.only}']
+    command = kernel.command(f'{ACS_OUT}/acs.elf', key, f'{words} T={args.only}', *options,
+                             '-qmp', f'unix:{qmp},server=on,wait=off', qemu=args.qemu,
+                             machine=kernel.WEAKEN + args.weaken if args.weaken else '')
     return command if words == 'resets' else command + ['-no-reboot']
 
 
-class Tap:
+class Tap(kernel.Tap):
     """The results of all runs, counted through"""
 
     def __init__(self):
-        self.count = self.failed = 0
+        super().__init__()
         self.names = set()
-
-    def result(self, good, name, directive=''):
-        self.count += 1
-        self.failed += not good
-        print(f'{"ok" if good else "not ok"} {self.count} - {name}{directive or ""}', flush=True)
 
     def line(self, text, way):
         """One line of the kernel's; the number of tests if it is the plan"""
         match = RESULT.match(text)
         if match:
             self.names.add(match[2])
-            self.result(match[1] == 'ok', f'{match[2]}, {way}', match[3])
+            self.result(match[1] == 'ok', f'{match[2]}, {way}{match[3] or ""}')
         elif re.fullmatch(r'1\.\.\d+', text):
             return int(text[3:])
         elif text and not text.startswith('visor: ') or 'stopped' in text:
@@ -130,34 +99,16 @@ class Tap:
         return None
 
 
-def start(command):
-    try:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT)
-    except OSError as e:
-        bail_out(f'{command[0]}: {e.strerror}: build it with "make emulator"')
-
-
 def limit():
-    return LIMIT * float(os.environ.get('APPSHEATH_SLOW', '1'))
+    return LIMIT * slowness()
 
 
 def monitor(qmp, command):
     """One command of the human monitor's, as the kernel asked for"""
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(limit())
-        s.connect(qmp)
-        lines = s.makefile('rw', encoding='utf-8')
-        lines.readline()
-        for request in ({'execute': 'qmp_capabilities'},
-                        {'execute': 'human-monitor-command',
-                         'arguments': {'command-line': command}}):
-            lines.write(json.dumps(request) + '\n')
-            lines.flush()
-            answer = json.loads(lines.readline())
-            while 'event' in answer:
-                answer = json.loads(lines.readline())
-    return str(answer.get('return') or answer.get('error') or '')
+    try:
+        return Qmp(qmp, limit()).ask('human-monitor-command', **{'command-line': command})
+    except QmpError as e:
+        return str(e)
 
 
 def read_results(tap, child, way, qmp):
@@ -176,7 +127,7 @@ def read_results(tap, child, way, qmp):
 
 def run(tap, command, way, qmp):
     """All tests in one QEMU; a run that does not come to its plan is a failure of its own"""
-    began, before, child = time.monotonic(), tap.count, start(command)
+    began, before, child = time.monotonic(), tap.count, kernel.start(command)
     watchdog = threading.Timer(limit(), child.kill)
     watchdog.start()
     try:
@@ -194,7 +145,7 @@ def run(tap, command, way, qmp):
 
 def names_of_all(args, key, qmp):
     """What the kernel says it has, whether a machine for it is here or not"""
-    child = start(qemu_command(args, key, qmp, 'list', WAYS[0][2]))
+    child = kernel.start(qemu_command(args, key, qmp, 'list', WAYS[0][2]))
     watchdog = threading.Timer(limit(), child.kill)
     watchdog.start()
     lines = [raw.decode(errors='replace').rstrip() for raw in child.stdout]
@@ -213,13 +164,13 @@ def names_of_all(args, key, qmp):
 def main():
     args = arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for name in ['acs.elf'] + [f'{image}.sheath' for image in IMAGES]:
-        if not os.path.exists(os.path.join(OUT, name)):
+    for name in ['acs.elf'] + [f'{image}.sheath' for image in ACS_IMAGES]:
+        if not os.path.exists(os.path.join(ACS_OUT, name)):
             bail_out(f'{name} is not there: run make -C tests/acs')
     tap = Tap()
     with tempfile.TemporaryDirectory(prefix='appsheath-acs.') as work:
         key, qmp = os.path.join(work, 'acs.key'), os.path.join(work, 'qmp')
-        make_key(args, key)
+        kernel.make_acs_key(key, args.key_tool)
         names = names_of_all(args, key, qmp)
         if args.list:
             print('\n'.join(names))
@@ -233,8 +184,7 @@ def main():
         if ways == list(WAYS) and forgotten:
             print('# ' + '\n# '.join(forgotten))
             tap.result(False, 'X1/each test is run in one way at least')
-    print(f'1..{tap.count}')
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == '__main__':

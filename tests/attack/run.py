@@ -17,7 +17,6 @@ which begins with a comment of fields (see docs/devel/testing.rst).  It says
 import argparse
 import concurrent.futures
 import glob
-import importlib.util
 import os
 import re
 import subprocess
@@ -28,8 +27,12 @@ import index
 import person
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
-OUT = os.environ.get('APPSHEATH_ATTACK_OUT', os.path.join(TOP, 'build', 'tests', 'attack'))
+sys.path.insert(0, os.path.dirname(HERE))
+import kernel                                           # noqa: E402
+from kernel import KEY_TOOL, QEMU, STATUS_OK, TOP       # noqa: E402
+
+OUT = kernel.named('APPSHEATH_ATTACK_OUT', 'build/tests/attack')
+QTEST = kernel.named('APPSHEATH_ATTACK_QTEST', 'build/qemu/tests/qtest/appsheath/appsheath-attack')
 KINDS = ('attack.c', 'qtest.c', 'attack.py')
 FIELDS = ('Attack', 'Row', 'Rule', 'Guard', 'Record', 'Source', 'Mechanism', 'Seen', 'Limits',
           'Options')
@@ -37,26 +40,15 @@ OPTIONAL = ('Options',)
 VERDICT = re.compile(r'attack (.+): (contained|succeeded|error)$')
 DENIED = re.compile(r'appsheath_denied rule=(\w\d+)')
 RECORDED = re.compile(r'denied: (\w\d+) ')
-STATUS_OK = 33                  # isa-debug-exit's for END_OK
 LIMIT = 60                      # seconds for one run of one attack
 GUARD = re.compile(r'X\(\w+, "([\w.]+)", "(.+)"\)')
 PROGRAM_GUARDS = {              # not the machine's: attack.py has a program without
     'program.version': 'a sealed page opens only if it is the one sealed last',
 }
-PROPERTIES = 'x-unsafe=on,x-weaken='
 
 
 class Bad(Exception):
     """The suite itself is not as it should be"""
-
-
-def environment(name, default):
-    return os.environ.get(name, os.path.join(TOP, default))
-
-
-QEMU = environment('APPSHEATH_QEMU', 'build/bin/qemu-system-x86_64')
-KEY_TOOL = environment('APPSHEATH_KEY_TOOL', 'build/bin/appsheath-key')
-QTEST = environment('APPSHEATH_ATTACK_QTEST', 'build/qemu/tests/qtest/appsheath/appsheath-attack')
 
 
 def header(path):
@@ -114,18 +106,14 @@ class Attack:
         options = [o.replace('HERE', os.path.dirname(self.path)) for o in options]
         if '-cpu' not in options:
             options += ['-cpu', 'max']
-        return [QEMU, '-machine', f'appsheath{machine}', '-m', '128M', *options, '-nodefaults',
-                '-no-reboot', '-display', 'none', '-serial', 'stdio',
-                '-qmp', f'unix:{qmp},server=on,wait=off',
-                '-device', 'isa-debug-exit,iobase=0xf4',
-                '-device', f'appsheath-key,file={key}', '-kernel', f'{OUT}/attack.elf',
-                '-append', f'T={self.name}:', *trace]
+        return kernel.command(f'{OUT}/attack.elf', key, f'T={self.name}:', '-m', '128M', *options,
+                              '-no-reboot', '-qmp', f'unix:{qmp},server=on,wait=off', *trace,
+                              machine=machine)
 
     def run(self, weak, key):
         """What became of it on one machine"""
         on_machine = weak and self.guard not in PROGRAM_GUARDS
-        machine = f',{PROPERTIES}{self.guard}' if on_machine else ''
-        slow = float(os.environ.get('APPSHEATH_SLOW', '1'))
+        machine = kernel.WEAKEN + self.guard if on_machine else ''
         with tempfile.TemporaryDirectory(prefix='appsheath-attack.') as work:
             trace = os.path.join(work, 'trace')
             env = dict(os.environ, APPSHEATH_MACHINE=machine, APPSHEATH_QEMU=QEMU,
@@ -139,7 +127,7 @@ class Attack:
                                       stderr=subprocess.STDOUT, env=env,
                                       start_new_session=True) as child:
                     lines, status = person.accompany(child, person.Person(qmp, work),
-                                                     LIMIT * slow)
+                                                     LIMIT * kernel.slowness())
             except OSError as e:
                 raise Bad(f'{command[0]}: {e.strerror}') from e
             if status is None:
@@ -192,54 +180,37 @@ def attacks(only):
     return [Attack(n, known) for n in names]
 
 
-def acs_key(path):
-    """The compliance suite's key: it names its programs"""
-    spec = importlib.util.spec_from_file_location('acs', f'{TOP}/tests/acs/run.py')
-    acs = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(acs)
-    acs.OUT = os.environ.get('APPSHEATH_ACS_OUT', acs.OUT)
-    acs.make_key(argparse.Namespace(key_tool=KEY_TOOL), path)
-
-
 def run_all(wanted, told):
     """Both runs of each, a few at a time, told in order"""
     with tempfile.TemporaryDirectory(prefix='appsheath-attack.') as work, \
          concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         key = os.path.join(work, 'key')
-        acs_key(key)
+        kernel.make_acs_key(key)
         jobs = [(a, pool.submit(a.run, False, key), pool.submit(a.run, True, key))
                 for a in wanted]
         for attack, real, weak in jobs:
             told(attack, real.result(), weak.result())
 
 
-class Tap:
+class Tap(kernel.Tap):
     """Two tests an attack"""
 
-    def __init__(self):
-        self.count = self.failed = 0
-
-    def result(self, name, why, run):
-        self.count += 1
-        self.failed += bool(why)
-        print(f'{"not ok" if why else "ok"} {self.count} - {name}', flush=True)
+    def judge(self, name, why, run):
+        self.result(not why, name)
         if why:
             for line in [why, *run.lines[-15:]]:
                 print('# ' + line)
 
     def told(self, attack, real, weak):
         rules = attack.fields['Rule'].replace(', ', ',')
-        self.result(f'{rules}/{attack.name} is contained', real.is_contained(), real)
-        self.result(f'{rules}/{attack.name} succeeds without {attack.guard}',
-                    weak.has_succeeded(), weak)
+        self.judge(f'{rules}/{attack.name} is contained', real.is_contained(), real)
+        self.judge(f'{rules}/{attack.name} succeeds without {attack.guard}',
+                   weak.has_succeeded(), weak)
 
     def rows(self, missing):
         """A test of the suite itself, where all of it is run"""
         run = argparse.Namespace(lines=[])
-        self.result('A2/each row has an attack', missing and f'none for {missing}', run)
-
-    def end(self):
-        print(f'1..{self.count}')
+        self.judge('A2/each row has an attack', missing and f'none for {missing}', run)
 
 
 class Table(Tap):
@@ -265,6 +236,7 @@ class Table(Tap):
 
     def end(self):
         print(f'{self.count - self.failed} passed, {self.failed} failed')
+        return 1 if self.failed else 0
 
 
 def main():
@@ -293,8 +265,7 @@ def main():
     except Bad as e:
         print(f'Bail out! {e}')
         return 1
-    tell.end()
-    return 1 if tell.failed else 0
+    return tell.end()
 
 
 def show(self, attack, real, weak):

@@ -10,7 +10,7 @@ test_that 'the page of attacks is what their headers say' fresh
 
 suite=$tmp/tests/attack
 mkdir -p "$suite/01-one" "$tmp/core"
-cp tests/attack/*.py "$suite" && cp core/guard.h "$tmp/core"
+cp tests/attack/*.py "$suite" && cp core/guard.h "$tmp/core" && cp tests/kernel.py "$tmp/tests" && cp -r demo "$tmp"
 run() { "$suite/run.py" "$@"; }
 # attack FIELD VALUE: one good attack, but for this
 attack() {
@@ -31,8 +31,7 @@ test_that 'a row that is not there' says 1 'no such row' run --index
 echo | attack Limits ''
 test_that 'a field that is missing' says 1 'its header lacks Limits' run --index
 
-mkdir "$tmp/tests/acs"
-printf 'OUT = ""\ndef make_key(args, path): pass\n' >"$tmp/tests/acs/run.py"
+printf 'def make_acs_key(path): pass\n' >>"$tmp/tests/kernel.py"
 verdict() { printf 'import os\nprint("attack one:", "%s" if os.environ["APPSHEATH_MACHINE"] else "%s")\n' "$2" "$1"; }
 verdict contained succeeded | attack Row 1
 test_that 'a row without an attack' says 1 'none for [2, 3, 4' run

@@ -13,13 +13,15 @@ import argparse
 import os
 import queue
 import random
-import subprocess
 import sys
 import tempfile
 import threading
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STATUS_OK = 33                  # isa-debug-exit's for END_OK
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import kernel                                                   # noqa: E402
+from kernel import STATUS_OK, TOP, bail_out                     # noqa: E402
+from machine import slowness                                    # noqa: E402
+
 SILENCE = 60                    # seconds without a line
 LEVELS = (0, 3)
 PAGE = 4096
@@ -46,12 +48,11 @@ QUICK_TEETH = ('X1.gpr', 'X1.flags', 'X1.vectors', 'X1.bases', 'X1.debug', 'X2.i
 
 
 def arguments():
-    env = os.environ.get
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument('--qemu', default=env('APPSHEATH_QEMU', f'{TOP}/build/bin/qemu-system-x86_64'))
-    p.add_argument('--key-tool', default=env('APPSHEATH_KEY_TOOL', f'{TOP}/build/bin/appsheath-key'))
+    p.add_argument('--qemu', default=kernel.QEMU)
+    p.add_argument('--key-tool', default=kernel.KEY_TOOL)
     p.add_argument('--guest', default=f'{TOP}/build/tests/ni', help='where ni.elf is')
-    p.add_argument('--from', dest='first', type=int, default=int(env('FUZZ_SEED') or 0),
+    p.add_argument('--from', dest='first', type=int, default=int(os.environ.get('FUZZ_SEED') or 0),
                    help='first seed')
     p.add_argument('--seeds', type=int, help=f'{SEEDS} if nothing is said; {TEETH_SEEDS} at most for a guard')
     p.add_argument('--steps', type=int, default=STEPS, help='of each seed')
@@ -59,11 +60,6 @@ def arguments():
     p.add_argument('--same', action='store_true', help='the same secret twice: is the test itself sound?')
     p.add_argument('--teeth', nargs='*', metavar='GUARD')
     return p.parse_args()
-
-
-def bail_out(why):
-    print(f'Bail out! {why}')
-    sys.exit(1)
 
 
 # ---- secrets, images, keys ----
@@ -113,16 +109,8 @@ def make_images(args, which, work):
 
 
 def make_key(args, work):
-    commands = [['init', f'{work}/key']]
-    commands += [['add', f'{work}/key', f'NI level {n}', '--file', f'{work}/level{n}'] for n in LEVELS]
-    for command in commands:
-        try:
-            done = subprocess.run([args.key_tool, *command], capture_output=True, text=True,
-                                  timeout=30, check=False)
-        except OSError as e:
-            bail_out(f'{args.key_tool}: {e.strerror}: build it with "make tools"')
-        if done.returncode:
-            bail_out(f'{args.key_tool}: {done.stderr.strip()}')
+    kernel.make_key(f'{work}/key', {f'NI level {n}': f'{work}/level{n}' for n in LEVELS},
+                    args.key_tool)
 
 
 # ---- machines ----
@@ -131,21 +119,15 @@ class Machine:
     """One of the two: its lines, one after the other"""
 
     def __init__(self, args, work, guard, config):
-        weaken = f',x-unsafe=on,x-weaken={guard}' if guard else ''
-        command = [
-            args.qemu, '-machine', f'appsheath{weaken}', '-m', '64M', '-cpu', 'max', '-smp', '2',
-            '-icount', 'shift=0,sleep=off', '-rtc', 'base=2020-01-01,clock=vm', '-seed', '1',
-            '-global', 'hpet.msi=on', '-nodefaults', '-no-reboot', '-display', 'none', '-serial', 'stdio',
-            '-device', 'isa-debug-exit,iobase=0xf4', '-device', 'edu',
-            '-device', f'appsheath-key,file={work}/key', '-kernel', f'{args.guest}/ni.elf',
-            '-append', 'noninterference', '-fw_cfg', f'name=opt/ni/config,string={config}']
+        command = kernel.command(
+            f'{args.guest}/ni.elf', f'{work}/key', 'noninterference',
+            '-m', '64M', '-cpu', 'max', '-smp', '2', '-icount', 'shift=0,sleep=off',
+            '-rtc', 'base=2020-01-01,clock=vm', '-seed', '1', '-global', 'hpet.msi=on', '-no-reboot',
+            '-device', 'edu', '-fw_cfg', f'name=opt/ni/config,string={config}',
+            qemu=args.qemu, machine=kernel.WEAKEN + guard if guard else '')
         for level in LEVELS:
             command += ['-fw_cfg', f'name=opt/ni/level{level},file={work}/level{level}']
-        try:
-            self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                          stderr=subprocess.STDOUT)
-        except OSError as e:
-            bail_out(f'{args.qemu}: {e.strerror}: build it with "make emulator"')
+        self.child = kernel.start(command)
         self.ended = ''
         self.queue = queue.Queue(1000)
         self.reader = threading.Thread(target=self.read, daemon=True)
@@ -158,7 +140,7 @@ class Machine:
 
     def line(self):
         """The next that tells something; None: no more"""
-        limit = SILENCE * float(os.environ.get('APPSHEATH_SLOW', '1'))
+        limit = SILENCE * slowness()
         while True:
             try:
                 text = self.queue.get(timeout=limit)
@@ -278,16 +260,9 @@ class Run:
 NAME = 'X1,X2,X3,X5,F1,A1,A2,A7,A8,D2,D4,E2,E4,E6,W2,W3/noninterference'
 
 
-class Tap:
-    def __init__(self):
-        self.count = self.failed = 0
-
-    def result(self, good, name):
-        self.count += 1
-        self.failed += not good
-        print(f'{"ok" if good else "not ok"} {self.count} - {name}', flush=True)
-
-    def explain(self, run):
+class Tap(kernel.Tap):
+    @staticmethod
+    def explain(run):
         print(f'# {run.difference or run.problem}')
         if run.difference:
             for word in run.words()[:20]:
@@ -341,8 +316,7 @@ def main():
         else:
             compare(tap, args, works, args.seeds or SEEDS)
             teeth(tap, args, works, QUICK_TEETH)
-    print(f'1..{tap.count}')
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == '__main__':

@@ -8,9 +8,7 @@ A test fails if the kernel says so; one more fails if the sanitizer reports
 anything that tests/tsan/suppressions does not excuse.  The sanitizer itself
 loses count of QEMU's coroutines and may crash, so the tests run in batches.
 """
-import argparse
 import glob
-import importlib.util
 import os
 import re
 import subprocess
@@ -18,10 +16,10 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
-OUT = os.path.join(TOP, 'build', 'tests', 'acs')
-QEMU = os.path.join(TOP, 'build', 'qemu-tsan', 'qemu-system-x86_64')
-KEY_TOOL = os.path.join(TOP, 'build', 'bin', 'appsheath-key')
+sys.path.insert(0, os.path.dirname(HERE))
+import kernel  # noqa: E402
+
+QEMU = os.path.join(kernel.TOP, 'build', 'qemu-tsan', 'qemu-system-x86_64')
 LIMIT = 300
 TRIES = 3
 BATCHES = ('A7', 'X5', 'E5', 'W2', 'A8', 'P3')  # names of tests on several vCPUs, and of what they share
@@ -30,24 +28,14 @@ SUMMARY = re.compile(r'^SUMMARY: ThreadSanitizer: (.*)', re.M)
 CRASHED = re.compile(r'ThreadSanitizer: (CHECK failed|SEGV|nested)')
 
 
-def acs():
-    spec = importlib.util.spec_from_file_location('acs', f'{TOP}/tests/acs/run.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def run(only, work):
     """The lines of the kernel and the reports of the sanitizer"""
     key, log = os.path.join(work, 'key'), os.path.join(work, 'report')
-    acs().make_key(argparse.Namespace(key_tool=KEY_TOOL), key)
+    kernel.make_acs_key(key)
     env = dict(os.environ, TSAN_OPTIONS=f'halt_on_error=0 history_size=4 log_path={log} '
                                         f'suppressions={HERE}/suppressions')
-    command = [QEMU, '-machine', 'appsheath', '-m', '128M', '-cpu', 'max', '-smp', '2',
-               '-accel', 'tcg,thread=multi', '-nodefaults', '-no-reboot', '-display', 'none',
-               '-serial', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4',
-               '-device', f'appsheath-key,file={key}', '-kernel', f'{OUT}/acs.elf',
-               '-append', f'T={only}']
+    command = kernel.command(f'{kernel.ACS_OUT}/acs.elf', key, f'T={only}', '-m', '128M', '-cpu', 'max',
+                             '-smp', '2', '-accel', 'tcg,thread=multi', '-no-reboot', qemu=QEMU)
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL, env=env, timeout=LIMIT, check=False,
@@ -77,7 +65,7 @@ def main():
     if not os.access(QEMU, os.X_OK):
         print('Bail out! build/qemu-tsan is not built: run "make check-tsan"')
         return 1
-    count = failed = 0
+    tap = kernel.Tap()
     with tempfile.TemporaryDirectory(prefix='appsheath-tsan.') as work:
         for name in [only] if only else BATCHES:
             results, planned, reports = batch(name, work)
@@ -85,13 +73,10 @@ def main():
             told += [(planned, f'{name}: the kernel comes to its end'),
                      (not reports, f'{name}: the thread sanitizer reports nothing')]
             for good, what in told:
-                count += 1
-                failed += not good
-                print(f'{"ok" if good else "not ok"} {count} - {what}, under the thread sanitizer', flush=True)
+                tap.result(good, f'{what}, under the thread sanitizer')
             for report in reports:
                 print(f'# {report}')
-    print(f'1..{count}')
-    return 1 if failed else 0
+    return tap.end()
 
 
 if __name__ == '__main__':

@@ -12,7 +12,6 @@ Seen: the emulator refuses to start.
 Limits: whoever may read the emulator's own memory is out of scope.  vhost and vfio devices, of which this build has none, are
   refused by name whatever the guard says.
 """
-import importlib.util
 import mmap
 import os
 import struct
@@ -22,6 +21,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
+sys.path.insert(0, f'{TOP}/tests')
+import kernel  # noqa: E402
+
 NAME = os.path.basename(HERE)
 WORK = os.environ['APPSHEATH_WORK']
 OUT = os.environ.get('APPSHEATH_ATTACK_OUT', f'{TOP}/build/tests/attack')
@@ -34,24 +36,13 @@ REFUSAL = 'does not share its RAM'
 VICTIM = '29-step-registers:'                   # programs that run for a while
 
 
-def make_key(path):
-    """The key that names the compliance suite's programs"""
-    spec = importlib.util.spec_from_file_location('acs', f'{TOP}/tests/acs/run.py')
-    acs = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(acs)
-    acs.make_key(type('Args', (), {'key_tool': os.environ['APPSHEATH_KEY_TOOL']}), path)
-
-
 def command(ram):
-    make_key(f'{WORK}/key')
-    return [os.environ['APPSHEATH_QEMU'],
-            '-machine', f'appsheath,memory-backend=ram{os.environ["APPSHEATH_MACHINE"]}',
-            '-object', f'memory-backend-file,id=ram,share=on,size={BYTES},mem-path={ram}',
-            '-m', '128M', '-smp', '2', '-cpu', 'max', '-nodefaults', '-no-reboot',
-            '-display', 'none', '-serial', 'null', '-device', 'isa-debug-exit,iobase=0xf4',
-            '-device', f'appsheath-key,file={WORK}/key', '-kernel', f'{OUT}/attack.elf',
-            '-append', f'T={VICTIM}', '-trace', 'appsheath_denied',
-            '-D', os.environ['APPSHEATH_TRACE']]
+    kernel.make_acs_key(f'{WORK}/key')
+    return kernel.command(
+        f'{OUT}/attack.elf', f'{WORK}/key', f'T={VICTIM}', '-m', '128M', '-smp', '2', '-cpu', 'max',
+        '-object', f'memory-backend-file,id=ram,share=on,size={BYTES},mem-path={ram}', '-no-reboot',
+        '-trace', 'appsheath_denied', '-D', os.environ['APPSHEATH_TRACE'],
+        machine=f',memory-backend=ram{os.environ["APPSHEATH_MACHINE"]}', serial='null')
 
 
 def find_psp(memory):
