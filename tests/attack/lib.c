@@ -4,6 +4,33 @@
 
 #define PATIENCE        (2 * TIMER_HZ)
 
+/* ---- two vCPUs ---- */
+
+void run_loop(void *context)
+{
+    struct ctx *c = context;
+
+    flush_tlb();
+    prepare(c);
+    prepare_start(c, ACT_loop, c->base + AS_TEXT_OFF);
+    stay_once(c, 0);
+}
+
+void loop_elsewhere(struct ctx *c, void (*job)(void *))
+{
+    uint64_t deadline = ticks + PATIENCE;
+
+    job_begin(job, c);
+    while (running_on(c) != 1) {
+        if (ticks > deadline) {
+            give_up("the second vCPU did not get into the context");
+        }
+    }
+    for (deadline = ticks + 2; ticks < deadline;) {     /* into the loop */
+        wait_for_interrupt();
+    }
+}
+
 /* ---- memory ---- */
 
 uint64_t page_at(const struct ctx *c, uint64_t va)

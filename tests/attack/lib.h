@@ -35,6 +35,10 @@ void unmap_aliases(void);
 #define ACCESS(name, instructions) \
     access name; \
     asm(".text\n" #name ": " instructions "; ret\n")
+/* A job for the second vCPU: into the context's loop, until something ends it */
+void run_loop(void *context);
+/* Begin this job there, and wait until it is in the context's loop */
+void loop_elsewhere(struct ctx *c, void (*job)(void *));
 /* Wait a while for *flag, or for the end of the second vCPU's job */
 void wait_for(volatile bool *flag);
 /* A VM's memory is the machine's, but for this */

@@ -270,3 +270,14 @@ void step_and_look(struct ctx *c, unsigned action)
         give_up("something is outside, but no canary of the program's");
     }
 }
+
+void step_loop(struct ctx *c)
+{
+    step_and_look(c, ACT_loop);
+}
+
+void step_loop_in_vm(struct ctx *c)
+{
+    into_vm(c);
+    step_loop(c);
+}

@@ -31,6 +31,10 @@ unsigned step_all(struct ctx *c, unsigned action, after_step *after);
 
 /** step_and_look - the same, and after each step a look for canaries (X1) */
 void step_and_look(struct ctx *c, unsigned action);
+
+/* Variants: a loop that has canaries in every register */
+void step_loop(struct ctx *c);
+void step_loop_in_vm(struct ctx *c);
 void steps_end(void);
 
 #endif

@@ -23,24 +23,25 @@ static void want_own(struct ctx *c, struct ctx *other, uint64_t va)
     }
 }
 
-static void alloc_over(struct ctx *c)
+static void try_alloc(struct ctx *c, struct ctx *other, struct ctx *whose)
 {
-    struct ctx *other = ctx_new(c->level, OTHER_BASE, false);
     uint64_t va = info(c, INFO_SPARE);
 
     poke(c, va, ITS_OWN);
-    alloc_page(c, va, my_page());
+    alloc_page(whose, va, my_page());
     want_own(c, other, va);
+}
+
+static void alloc_over(struct ctx *c)
+{
+    try_alloc(c, ctx_new(c->level, OTHER_BASE, false), c);
 }
 
 static void alloc_over_of_another(struct ctx *c)
 {
     struct ctx *other = ctx_new(c->level, OTHER_BASE, false);
-    uint64_t va = info(c, INFO_SPARE);
 
-    poke(c, va, ITS_OWN);
-    alloc_page(other, va, my_page());
-    want_own(c, other, va);
+    try_alloc(c, other, other);
 }
 
 static void create_over(struct ctx *c)

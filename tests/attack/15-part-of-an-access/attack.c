@@ -78,76 +78,26 @@ static void load8(struct ctx *c)
     }
 }
 
-static void load16(struct ctx *c)
-{
-    load(c, do_load16, BORDER - 8);
-}
+/* Variants: one instruction over the border each */
+#define LOAD(name, what, at) \
+    static void name(struct ctx *c) { load(c, what, at); }
+#define STORE(name, what, at) \
+    static void name(struct ctx *c) { store(c, what, at); }
 
-static void load32(struct ctx *c)
-{
-    load(c, do_load32, BORDER - 24);
-}
-
-static void load_string(struct ctx *c)
-{
-    load(c, do_movs_from, BORDER - 24);
-}
-
-static void load_gather(struct ctx *c)
-{
-    load(c, do_gather, BORDER);
-}
-
-static void load_exchange(struct ctx *c)
-{
-    load(c, do_xchg, BORDER);
-}
-
-/* It fails, and so loads */
-static void load_compare(struct ctx *c)
-{
-    load(c, do_cmpxchg, BORDER);
-}
-
-static void store8(struct ctx *c)
-{
-    store(c, do_store8, BORDER - 5);
-}
-
-static void store16(struct ctx *c)
-{
-    store(c, do_store16, BORDER - 9);
-}
-
-static void store32(struct ctx *c)
-{
-    store(c, do_store32, BORDER - 24);
-}
-
-static void store_fxsave(struct ctx *c)
-{
-    store(c, do_fxsave, BORDER - 64);
-}
-
-static void store_string(struct ctx *c)
-{
-    store(c, do_movs_to, BORDER - 24);
-}
-
-static void store_fill(struct ctx *c)
-{
-    store(c, do_stos, BORDER - 8);
-}
-
-static void store_exchange(struct ctx *c)
-{
-    store(c, do_xchg, BORDER - 5);
-}
-
-static void store_add(struct ctx *c)
-{
-    store(c, do_add, BORDER);
-}
+LOAD(load16, do_load16, BORDER - 8)
+LOAD(load32, do_load32, BORDER - 24)
+LOAD(load_string, do_movs_from, BORDER - 24)
+LOAD(load_gather, do_gather, BORDER)
+LOAD(load_exchange, do_xchg, BORDER)
+LOAD(load_compare, do_cmpxchg, BORDER)  /* it fails, and so loads */
+STORE(store8, do_store8, BORDER - 5)
+STORE(store16, do_store16, BORDER - 9)
+STORE(store32, do_store32, BORDER - 24)
+STORE(store_fxsave, do_fxsave, BORDER - 64)
+STORE(store_string, do_movs_to, BORDER - 24)
+STORE(store_fill, do_stos, BORDER - 8)
+STORE(store_exchange, do_xchg, BORDER - 5)
+STORE(store_add, do_add, BORDER)
 
 static void load_outs(struct ctx *c)
 {

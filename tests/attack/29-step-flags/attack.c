@@ -14,19 +14,8 @@
  */
 #include "step.h"
 
-static void loop(struct ctx *c)
-{
-    step_and_look(c, ACT_loop);
-}
-
-static void loop_in_vm(struct ctx *c)
-{
-    into_vm(c);
-    loop(c);
-}
-
 const struct test ATTACK[] = {
-    { NAME "loop", loop, BOTH },
-    { NAME "loop", loop_in_vm, BOTH | VM },
+    { NAME "loop", step_loop, BOTH },
+    { NAME "loop", step_loop_in_vm, BOTH | VM },
     { NULL, NULL, 0 },
 };

@@ -12,41 +12,15 @@
  * Limits: the wakeup code is the test kernel's own.  One level: without the guard that vCPU is of no
  *   use any more.
  */
-#include "attack.h"
+#include "lib.h"
 
-#define PATIENCE        (2 * TIMER_HZ)
 #define FX_ST           32
-
-static void run_loop(void *arg)
-{
-    struct ctx *c = arg;
-
-    flush_tlb();
-    prepare(c);
-    prepare_start(c, ACT_loop, c->base + AS_TEXT_OFF);
-    stay_once(c, 0);
-}
-
-static void wait_until_inside(struct ctx *c)
-{
-    uint64_t deadline = ticks + PATIENCE;
-
-    job_begin(run_loop, c);
-    while (running_on(c) != 1) {
-        if (ticks > deadline) {
-            give_up("the second vCPU did not get into the context");
-        }
-    }
-    for (deadline = ticks + 2; ticks < deadline;) {     /* into the loop */
-        wait_for_interrupt();
-    }
-}
 
 static void init_sipi(struct ctx *c)
 {
     const struct state *o = &c->area[0]->orders;
 
-    wait_until_inside(c);
+    loop_elsewhere(c, run_loop);
     memset(&ap_found, 0xff, sizeof(ap_found));
     ap_init_ipi(1);
     ap_again_ipi(1);

@@ -12,45 +12,24 @@
  * Limits: when exactly the kill comes is the host's scheduler to say; the loop holds canaries at all times.
  *   Level 3: at level 0, without the guard, RSP is the dead program's and the kernel falls with it.
  */
+#include "lib.h"
 #include "step.h"
-
-#define PATIENCE        (2 * TIMER_HZ)
 
 static const char *where;
 static uint64_t what;
 
 /* vCPU 1: in, until it is thrown out */
-static void run_loop(void *arg)
+static void until_thrown_out(void *c)
 {
-    struct ctx *c = arg;
-
-    flush_tlb();
-    prepare(c);
-    prepare_start(c, ACT_loop, c->base + AS_TEXT_OFF);
-    stay_once(c, 0);
+    run_loop(c);
     where = canary_outside(c, 0, &what);
-}
-
-static void wait_until_inside(struct ctx *c)
-{
-    uint64_t deadline = ticks + PATIENCE;
-
-    job_begin(run_loop, c);
-    while (running_on(c) != 1) {
-        if (ticks > deadline) {
-            give_up("the second vCPU did not get into the context");
-        }
-    }
-    for (deadline = ticks + 2; ticks < deadline;) {     /* into the loop */
-        wait_for_interrupt();
-    }
 }
 
 static void killed_inside(struct ctx *c)
 {
     const struct seen *s = &cpus[1].seen;
 
-    wait_until_inside(c);
+    loop_elsewhere(c, until_thrown_out);
     ctx_map(c, false);
     ctx_destroy(c);
     job_end();
