@@ -141,20 +141,33 @@ static void destroy_elsewhere(struct ctx *c)
 #define AHCI_MSI        0x80
 #define MSI_MESSAGES    0x00700000u     /* as a part of an address: 7 MiB */
 #define PCIEXBAR        0x60
+#define PAGES_TRIED     8192
 
-/* Memory that was never used yet, up to this page, which is kept */
-static uint64_t *page_at(uint64_t at)
+/* A page that an entry can point to which has this and any of the other bits */
+static uint64_t page_like(uint64_t entry, uint64_t any)
 {
-    uint64_t from = pages_alloc(1, PAGE_SIZE);
+    uint64_t page = 0, others = 0, tried = 0;
 
-    if (from >= at || mem_left() < at - from) {
-        give_up("memory at 0x%lx is in use", at);
+    for (; !page && tried < PAGES_TRIED; tried++) {
+        uint64_t p = page_alloc();
+
+        if ((p & ~any) == (entry & ~any & PAGE_MASK)) {
+            page = p;
+        } else {
+            *(uint64_t *)host(p) = others;
+            others = p;
+        }
     }
-    pages_alloc((at - from) / PAGE_SIZE, PAGE_SIZE);
-    for (; from < at; from += PAGE_SIZE) {
-        page_free(from);
+    while (others) {
+        uint64_t p = others;
+
+        others = *(uint64_t *)host(p);
+        page_free(p);
     }
-    return host(at);
+    if (!page) {
+        give_up("no page like 0x%lx is free", entry);
+    }
+    return page;
 }
 
 /* WALK_VA and each GiB behind it lead through that table to one page */
@@ -169,8 +182,10 @@ static uint64_t walk_tables(void)
     }
     config = (pci_read(bridge, PCIEXBAR) & 0xf0000000) + (ahci.slot << 15 | ahci.function << 12);
     if (!last) {
-        pci_write(ahci, AHCI_MSI, pci_read(ahci, AHCI_MSI) | MSI_MESSAGES);
-        last = page_at(pci_read(ahci, AHCI_MSI) & PAGE_MASK);
+        uint32_t msi = pci_read(ahci, AHCI_MSI) & ~MSI_MESSAGES;
+
+        last = host(page_like(msi, MSI_MESSAGES));
+        pci_write(ahci, AHCI_MSI, msi | ((uint64_t)last & MSI_MESSAGES));
         last[0] = page_alloc() | VISORS_KEY | PTE_P | PTE_U | PTE_A;
         upper = host(page_alloc());
         for (unsigned i = 0; i < WALK_PLACES; i++) {
