@@ -81,7 +81,7 @@ struct AppSheathArbiter {
     uint32_t *pins;
     uint64_t pinned;
     QemuMutex maps_lock;
-    GHashTable *maps;               /* what devices have mapped (A6): offset -> GArray of lengths */
+    GHashTable *maps;               /* of devices (A6): offset -> GArray of lengths */
 
     ArbiterDenial log[ARBITER_LOG_SIZE];
     uint32_t log_first, log_count, log_lost;
