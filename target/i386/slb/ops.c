@@ -493,8 +493,9 @@ static uint64_t public_error(int vector, uint64_t error)
 }
 
 /*
- * QEMU aborts on an interrupt without a TSS, which VMLOAD and RSM can bring
- * about; one of no length makes it the #TS that it should be.
+ * QEMU aborts on an interrupt or call gate without a TSS, which VMLOAD and RSM
+ * can bring about; one of no length makes it the #TS that it should be.  In
+ * legacy mode it aborts on a busy one, too, which is there after a reset.
  */
 static void need_tss(CPUX86State *env)
 {
@@ -502,8 +503,9 @@ static void need_tss(CPUX86State *env)
 
     if (!(env->tr.flags & DESC_P_MASK) || (type != 1 && type != 3)) {
         env->tr.limit = 0;
-        env->tr.flags = DESC_P_MASK | 11 << DESC_TYPE_SHIFT;
+        env->tr.flags = DESC_P_MASK | 9 << DESC_TYPE_SHIFT;
     }
+    env->tr.flags &= ~DESC_TSS_BUSY_MASK;       /* as LTR leaves it */
 }
 
 static void sheath_do_interrupt(CPUState *cs)
@@ -668,6 +670,8 @@ static void hook_gate(CPUX86State *env, uintptr_t ra)
     if (slb_inside(env) && AS_GUARD(E8_LEVEL) && AS_GUARD(E8_TRANSFER)) {
         slb_fault(s, AS_CAUSE_FORM, s->context->psp, MMU_INST_FETCH, ra);
     }
+    need_tss(env);
+    s->cs->neg.can_do_io = true;        /* see fill_implicit(): TSS, stack may be I/O */
 }
 
 /* E8: the same with LSTAR and SYSENTER_EIP; the instruction is done, and what
@@ -688,6 +692,8 @@ static void hook_vmrun(CPUX86State *env, uintptr_t ra)
         slb_kill(slb_of(cs));                                   /* E8 */
         cpu_loop_exit_noexc(cs);
     }
+    need_tss(env);                      /* for an event that it injects, and its stack */
+    cs->neg.can_do_io = true;
 }
 
 /* ------------------------------------------------------------------ */
