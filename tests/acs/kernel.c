@@ -54,6 +54,8 @@ struct __attribute__((packed)) table {
 };
 
 void main(struct start_info *info);
+volatile unsigned machine_checks;
+
 void acs_trap(struct frame *f, const struct state *st);
 void ap_main(void);
 
@@ -225,6 +227,7 @@ void acs_trap(struct frame *f, const struct state *st)
     if (f->vector == 18) {              /* or the next one is a reset */
         wrmsr(MSR_MC1_STATUS, 0);
         wrmsr(MSR_MCG_STATUS, 0);
+        machine_checks++;
     }
     if (me->inside) {
         me->inside = false;

@@ -186,6 +186,7 @@ static inline uint32_t read_pkru(void)
 /* ---- kernel.c ---- */
 
 extern struct cpu cpus[CPUS];
+extern volatile unsigned machine_checks;        /* that came, to whichever vCPU */
 extern bool has_pku, five_levels, nested_off;
 extern unsigned cpu_count;
 extern bool features_off;       /* the next trap mends CR4 and XCR0 */

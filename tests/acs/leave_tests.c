@@ -619,14 +619,20 @@ static void smi_to_itself(struct ctx *c)
 
 static volatile bool enough_mces;
 
-/* Again if need be: one that comes too early, outside, does not count */
+/* Again if need be: one that comes too early, outside, does not count.  But not before it has come,
+ * for two at once are a triple fault, nor is one left for later. */
 static void ask_for_mces(void *arg)
 {
     (void)arg;
     while (!enough_mces) {
-        uint64_t later = tsc() + tsc_of_tick * 10;
+        unsigned before = machine_checks;
+        uint64_t later;
 
         ask_monitor(MCE);
+        while (machine_checks == before) {
+            asm volatile("pause");
+        }
+        later = tsc() + tsc_of_tick * 10;
         while (tsc() < later && !enough_mces) {
             asm volatile("pause");
         }
