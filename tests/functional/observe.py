@@ -155,7 +155,7 @@ def test_top_once(running):
     """house/appsheath-top --once tells the same in lines"""
     status, out, err = run_top('--once', running.socket)
     need(status == 0 and not err, f'status {status}: {err}')
-    for line in (r'^running, 1 contexts, \d+ pages of theirs, \d+ pages mapped for DMA, \d+ denials$',
+    for line in (r'^running, contexts: 1, \d+ pages of theirs, \d+ pages mapped for DMA, \d+ denials$',
                  rf'^keys go to: the program\.  LCD: {walkthrough.NAME}',
                  rf'^ +0x[0-9a-f]+ trusted +\d+ +\d+ +\d+ +\S+  {walkthrough.NAME}$',
                  r'^CPU +IN CONTEXT +HITS', r'^  0 '):

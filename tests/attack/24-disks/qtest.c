@@ -8,7 +8,7 @@
  * Source: DMA attacks (Thunderclap, NDSS 2019; Inception)
  * Mechanism: a sector is written from one page and read into another, by AHCI, NVMe, IDE bus mastering and SDHCI.
  * Seen: the sector holds nothing of the page, the page stays as it was.
- * Limits: data buffers; a controller's own rings are the subject of 27-long-mappings.
+ * Limits: data buffers; a controller's own queues are read by the same accesses, and are not tried.
  */
 #include "qemu/osdep.h"
 #include "appsheath/appsheath-attack.h"

@@ -9,7 +9,7 @@
  * Mechanism: legacy and modern block devices, SCSI, network cards and the random number generator get descriptors that
  *   point to the page, to read it and to write it.
  * Seen: what the disk, the network or the reader gets holds nothing of the page, which stays as it was.
- * Limits: split rings; rings that lie in a protected page are in 27-long-mappings.
+ * Limits: split rings; rings that lie in a protected page are in appsheath-arbiter-test A7/virtio-rings.
  */
 #include "qemu/osdep.h"
 #include "standard-headers/linux/virtio_blk.h"

@@ -9,7 +9,7 @@
  * Mechanism: a program at level 3 makes a far call through a gate of the 'visor's; the CPU pushes its RSP and RIP to
  *   the stack of the TSS, and that is done before anything fetches outside.
  * Seen: the call is F2, an event; nothing of the program's is on that stack.
- * Limits: level 3; at level 0 a gate changes no stack and the jump out flushes.
+ * Limits: level 3; at level 0 a gate changes no stack, and is the same F2 (45-gate-into-the-middle).
  */
 #include "attack.h"
 
