@@ -1,0 +1,53 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests that QEMU would abort for: the machine ends as a machine does (TAP)."""
+import os
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+QEMU = os.environ.get('APPSHEATH_QEMU', f'{TOP}/build/bin/qemu-system-x86_64')
+SOURCE = f'{TOP}/tests/functional/legacy.S'
+LIMIT = 30 * float(os.environ.get('APPSHEATH_SLOW', '1'))
+WAYS = (
+    ('an interrupt from privilege 3 in legacy mode without a TSS', 'int $0'),
+    ('a call gate from privilege 3 in legacy mode without a TSS', 'lcall $0x28, $0'),
+)
+
+
+def survives(way, work):
+    """None, or what is wrong"""
+    kernel = os.path.join(work, 'kernel.elf')
+    subprocess.run(['gcc', '-m32', '-nostdlib', '-static', '-no-pie', '-Wl,--build-id=none', '-Wl,-e,start',
+                    '-Wl,-Ttext-segment=0x100000',
+                    f'-DWAY={way}', '-o', kernel, SOURCE], check=True)
+    done = subprocess.run([QEMU, '-machine', 'appsheath', '-nodefaults', '-display', 'none',
+                           '-no-reboot', '-d', 'cpu_reset', '-D', f'{work}/log',
+                           '-kernel', kernel],
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                          timeout=LIMIT, check=False)
+    with open(f'{work}/log', encoding='utf-8') as f:
+        if done.returncode or 'Triple fault' not in f.read():
+            return f'status {done.returncode}, no triple fault\n{done.stderr}'
+    return None
+
+
+def main():
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix='appsheath-survive.') as work:
+        for number, (what, way) in enumerate(WAYS, 1):
+            try:
+                wrong = survives(way, work)
+            except (subprocess.SubprocessError, OSError) as e:
+                wrong = str(e)
+            for line in (wrong or '').splitlines():
+                print(f'# {line}')
+            print(f'{"not ok" if wrong else "ok"} {number} - {what}')
+            failed += bool(wrong)
+    print(f'1..{len(WAYS)}')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
