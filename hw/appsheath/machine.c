@@ -21,6 +21,7 @@
 #include "exec/cpu-common.h"
 #include "hw/appsheath/slb.h"
 #include "hw/appsheath/tdma.h"
+#include "hw/appsheath/usbhost.h"
 #include "hw/boards.h"
 #include "hw/i386/pc.h"
 #include "hw/i386/x86.h"
@@ -31,6 +32,7 @@
 #include "monitor/qdev.h"
 #include "qapi/visitor.h"
 #include "qobject/qdict.h"
+#include "system/hostmem.h"
 #include "system/qtest.h"
 #include "system/system.h"
 #include "system/tcg.h"
@@ -141,16 +143,136 @@ static void check_ram(MemoryRegion *ram)
     }
 }
 
-/* A2: they reach RAM past every arbiter; devices begin after the machine */
+/* A2: a device that has RAM for its own memory asks no arbiter */
+static bool check_backends(const char *driver, const QDict *opts, Error **errp)
+{
+    HostMemoryBackend *ram = MACHINE(qdev_get_machine())->memdev;
+    ObjectPropertyIterator iter;
+    ObjectProperty *prop;
+
+    object_class_property_iter_init(&iter, object_class_by_name(driver));
+    while ((prop = object_property_iter_next(&iter))) {
+        const char *id = qdict_get_try_str(opts, prop->name);
+
+        if (id && ram && g_str_equal(prop->type, "link<memory-backend>") &&
+            object_resolve_path(id, NULL) == OBJECT(ram)) {
+            error_setg(errp, "%s=%s: -machine appsheath shares its RAM with no "
+                       "device (A2): give %s memory of its own", prop->name,
+                       id, driver);
+            return false;
+        }
+    }
+    return true;
+}
+
+static const char *const stick_props[] = {
+    "vendorid", "productid", "hostbus", "hostaddr", "hostport",
+};
+
+/* What a usb-host that is to be made will be, globals included */
+static Object *usb_host_wanted(const QDict *opts, bool from_json)
+{
+    Object *wanted = object_new("usb-host");
+    QDict *props = qdict_new();
+
+    for (int i = 0; i < ARRAY_SIZE(stick_props); i++) {
+        QObject *value = qdict_get(opts, stick_props[i]);
+
+        if (value) {
+            qdict_put_obj(props, stick_props[i], qobject_ref(value));
+        }
+    }
+    /* what is wrong with them the device itself will say */
+    object_set_properties_from_keyval(wanted, props, from_json, NULL);
+    qobject_unref(props);
+    return wanted;
+}
+
+/* Empty: the property says nothing */
+static char *usb_host_says(Object *dev, const char *name)
+{
+    char *value = object_property_print(dev, name, false, NULL);
+
+    if (g_str_equal(value, "0") || g_str_equal(value, "\"\"")) {
+        *value = 0;
+    }
+    return value;
+}
+
+static bool usb_hosts_differ(Object *a, Object *b, const char *name)
+{
+    g_autofree char *x = usb_host_says(a, name), *y = usb_host_says(b, name);
+
+    return *x && *y && !g_str_equal(x, y);
+}
+
+static bool on_trusted_bus(Object *dev)
+{
+    BusState *bus = qdev_get_parent_bus(DEVICE(dev));
+
+    return bus && object_dynamic_cast(OBJECT(bus), TYPE_APPSHEATH_USB_BUS);
+}
+
+typedef struct Stick {
+    Object *wanted;
+    bool trusted;
+} Stick;
+
+/* Returns 1 if @dev may be the same stick on the other side */
+static int usb_host_clashes(Object *dev, void *opaque)
+{
+    Stick *stick = opaque;
+
+    if (!object_dynamic_cast(dev, "usb-host") ||
+        on_trusted_bus(dev) == stick->trusted) {
+        return 0;
+    }
+    for (int i = 0; i < ARRAY_SIZE(stick_props); i++) {
+        if (usb_hosts_differ(dev, stick->wanted, stick_props[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* K1: what a guest can talk to as well is nobody's key */
+static void check_usb_host(const QDict *opts, bool from_json, Error **errp)
+{
+    const char *bus = qdict_get_try_str(opts, "bus");
+    Stick stick = {
+        .wanted = usb_host_wanted(opts, from_json),
+        .trusted = bus && g_str_has_suffix(bus, "sheath.0"),
+    };
+
+    if (object_child_foreach_recursive(qdev_get_machine(), usb_host_clashes,
+                                       &stick)) {
+        error_setg(errp, "this usb-host may be the same stick as another, one "
+                   "of them on the trusted USB ports and one on a guest's "
+                   "bus: a guest could change the key (K1)");
+        error_append_hint(errp, "Say which stick by hostbus= and hostport=, "
+                          "for both.\n");
+    }
+    object_unref(stick.wanted);
+}
+
+/* Devices begin after the machine.  Here is what they must not be given. */
 static bool refuse_device(DeviceListener *listener, const QDict *opts,
                           bool from_json, Error **errp)
 {
+    ERRP_GUARD();
     const char *driver = qdict_get_try_str(opts, "driver");
 
-    if (driver && (g_str_has_prefix(driver, "vfio-") ||
-                   g_str_has_prefix(driver, "vhost-"))) {
+    if (!driver) {
+        return false;
+    }
+    if (g_str_has_prefix(driver, "vfio-") ||
+        g_str_has_prefix(driver, "vhost-")) {
         error_setg(errp, "-machine appsheath has no %s: it would reach RAM "
                    "past the arbiter (A2)", driver);
+    } else if (object_class_by_name(driver) &&
+               check_backends(driver, opts, errp) &&
+               g_str_equal(driver, "usb-host")) {
+        check_usb_host(opts, from_json, errp);
     }
     return false;
 }

@@ -24,14 +24,16 @@
 #define PACKET_TIMEOUT_MS   5000    /* for one packet, NAKs included */
 #define KEY_TIMEOUT_MS      60000   /* for one key: it may be slow, not endless */
 #define NAK_PAUSE_MS        1
+#define GONE_PAUSE_MS       20
 #define READY_PAUSE_MS      100
 #define READY_TRIES         50
 #define CHANGE_TRIES        4
 #define CHUNK_BYTES         (64 * KiB)
 #define CONFIG_DESC_MAX     1024
 
-/* Beside USB_RET_*: it let the time pass */
+/* Beside USB_RET_*: it let the time pass; it did not even send the packet */
 #define RET_TIMEOUT         (-100)
+#define RET_UNSENT          (-101)
 
 #define SCSI_TEST_UNIT_READY    0x00
 #define SCSI_REQUEST_SENSE      0x03
@@ -42,7 +44,7 @@ static const char line_changing[] = "keys keep changing: try again";
 
 /* One packet, or a reset (@ep NULL) */
 typedef struct AppSheathUsbOp {
-    USBPacket packet;
+    USBPacket *packet;          /* of its own: see usbhost_end() */
     bool reset;
     int pid;
     unsigned ep;
@@ -51,7 +53,7 @@ typedef struct AppSheathUsbOp {
     size_t len;
     bool started;               /* the device has it, or has said NAK */
     bool done;
-    int result;                 /* USB_RET_* or RET_TIMEOUT, or bytes */
+    int result;                 /* USB_RET_*, RET_*, or bytes */
 } AppSheathUsbOp;
 
 /* ------------------------------------------------------------------ */
@@ -62,8 +64,8 @@ static void usbhost_finish(AppSheathUsbHost *h, int result)
 {
     AppSheathUsbOp *op = h->op;
 
-    if (usb_packet_is_inflight(&op->packet)) {
-        usb_cancel_packet(&op->packet);
+    if (usb_packet_is_inflight(op->packet)) {
+        usb_cancel_packet(op->packet);
     }
     timer_del(h->timeout);
     timer_del(h->again);
@@ -89,10 +91,10 @@ static bool usbhost_prepare(AppSheathUsbHost *h, AppSheathUsbOp *op)
     if (op->ep && ep->type != USB_ENDPOINT_XFER_BULK) {
         return false;
     }
-    usb_packet_setup(&op->packet, op->pid, ep, 0, 0, false, false);
-    op->packet.parameter = op->setup;
+    usb_packet_setup(op->packet, op->pid, ep, 0, 0, false, false);
+    op->packet->parameter = op->setup;
     if (op->len) {
-        usb_packet_addbuf(&op->packet, op->buf, op->len);
+        usb_packet_addbuf(op->packet, op->buf, op->len);
     }
     return true;
 }
@@ -108,6 +110,9 @@ static void usbhost_settle(AppSheathUsbHost *h, USBPacket *p)
         break;
     case USB_RET_SUCCESS:
         usbhost_finish(h, p->actual_length);
+        break;
+    case USB_RET_NODEV:
+        usbhost_finish(h, RET_UNSENT);
         break;
     default:
         usbhost_finish(h, p->status);
@@ -131,8 +136,8 @@ static void usbhost_start(AppSheathUsbHost *h, AppSheathUsbOp *op)
         usbhost_finish(h, USB_RET_STALL);
     } else {
         timer_mod(h->timeout, MIN(now + PACKET_TIMEOUT_MS, h->deadline));
-        usb_handle_packet(h->dev, &op->packet);
-        usbhost_settle(h, &op->packet);
+        usb_handle_packet(h->dev, op->packet);
+        usbhost_settle(h, op->packet);
     }
 }
 
@@ -142,8 +147,8 @@ static void usbhost_again(void *opaque)
     AppSheathUsbHost *h = opaque;
 
     if (h->op && !h->op->done && h->dev) {
-        usb_handle_packet(h->dev, &h->op->packet);
-        usbhost_settle(h, &h->op->packet);
+        usb_handle_packet(h->dev, h->op->packet);
+        usbhost_settle(h, h->op->packet);
     }
 }
 
@@ -187,8 +192,11 @@ static void usbhost_changed(AppSheathUsbHost *h, USBDevice *leaving)
 
 static void usbhost_attach(USBPort *port)
 {
+    AppSheathUsbHost *h = port->opaque;
+
+    h->refusing &= ~(1 << port->index);
     trace_appsheath_usb_attach(port->path, port->dev->product_desc);
-    usbhost_changed(port->opaque, NULL);
+    usbhost_changed(h, NULL);
 }
 
 void appsheath_usbhost_cancel(AppSheathUsbHost *h)
@@ -253,9 +261,29 @@ typedef struct KeyReader {
     uint32_t tag;
 } KeyReader;
 
+/*
+ * usb-host says first that the stick is gone and unplugs it then: wait, so that
+ * it counts as pulled.  If it stays, usb-host could not send the packet, keeps a
+ * pointer to it and looks there when it closes the stick: such a packet stays
+ * for good, and the stick is asked nothing more until it is plugged in anew.
+ */
+static void coroutine_fn usbhost_end(AppSheathUsbHost *h, AppSheathUsbOp *op)
+{
+    usb_packet_cleanup(op->packet);
+    if (h->dev && (op->result == USB_RET_NODEV || op->result == RET_UNSENT)) {
+        qemu_co_sleep_ns(QEMU_CLOCK_REALTIME, GONE_PAUSE_MS * SCALE_MS);
+    }
+    if (op->result == RET_UNSENT) {
+        h->unsent = true;
+    } else {
+        g_free(op->packet);
+    }
+}
+
 static int coroutine_fn usbhost_do(AppSheathUsbHost *h, AppSheathUsbOp *op)
 {
-    usb_packet_init(&op->packet);
+    op->packet = g_new0(USBPacket, 1);
+    usb_packet_init(op->packet);
     h->op = op;
     qemu_bh_schedule(h->bh);
     while (!op->done) {
@@ -263,7 +291,7 @@ static int coroutine_fn usbhost_do(AppSheathUsbHost *h, AppSheathUsbOp *op)
         qemu_coroutine_yield();
     }
     h->op = NULL;
-    usb_packet_cleanup(&op->packet);
+    usbhost_end(h, op);
     return op->result;
 }
 
@@ -306,6 +334,7 @@ static const char *usbhost_line(int result)
     case USB_RET_NODEV:
         return "key was pulled out";
     case USB_RET_STALL:
+    case RET_UNSENT:
         return "key refuses a request";
     default:
         return line_protocol;
@@ -526,9 +555,16 @@ static const char *coroutine_fn key_read_port(AppSheathUsbHost *h, int port,
     KeyReader r = { .h = h };
     const char *line;
 
+    if (h->refusing & 1 << port) {
+        return usbhost_line(RET_UNSENT);
+    }
     h->dev = h->ports[port].dev;
+    h->unsent = false;
     h->deadline = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + KEY_TIMEOUT_MS;
     line = key_configure(&r, port) ?: key_read_whole(&r, key);
+    if (h->unsent && h->dev) {
+        h->refusing |= 1 << port;
+    }
     h->dev = NULL;
     trace_appsheath_key_read(h->ports[port].path, key->len, line ?: "good");
     return line;

@@ -215,6 +215,44 @@ def test_shared_file(args):
                  '-object', 'memory-backend-memfd,id=ram,size=128M', memory='128M')
 
 
+RAM_IN_HAND = ('-machine', 'appsheath,memory-backend=ram', '-object', 'memory-backend-ram,id=ram,size=128M')
+OWN_MEMORY = ('-object', 'memory-backend-ram,id=own,size=256M')
+CXL_BUS = ('-machine', 'cxl=on', '-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl',
+           '-device', 'cxl-rp,port=0,bus=cxl,id=rp,chassis=0,slot=2')
+# Every device here that takes a memory backend, and what it needs besides
+BACKED = (('cxl-type3,bus=rp,persistent-memdev=own,lsa', CXL_BUS),
+          ('cxl-type3,bus=rp,lsa=own,persistent-memdev', CXL_BUS),
+          ('cxl-type3,bus=rp,lsa=own,memdev', CXL_BUS),
+          ('cxl-type3,bus=rp,volatile-memdev', CXL_BUS),
+          ('cxl-type3,bus=rp,num-dc-regions=1,volatile-dc-memdev', CXL_BUS),
+          ('acpi-erst,memdev', ()), ('ivshmem-plain,memdev', ()), ('nvme,serial=x,pmrdev', ()),
+          ('virtio-pmem-pci,memdev', ('-m', '128M,maxmem=1G')), ('virtio-mem-pci,memdev', ('-m', '128M,maxmem=1G')),
+          ('pc-dimm,memdev', ('-m', '128M,slots=2,maxmem=1G')),
+          ('nvdimm,memdev', ('-m', '128M,slots=2,maxmem=1G', '-machine', 'nvdimm=on')))
+
+
+def test_backends(args):
+    """A2/the machine's RAM as a device's own memory"""
+    for device, needed in BACKED:
+        for ram, how in (('ram', RAM_IN_HAND), ('pc.ram', ())):
+            qemu_refuses(args, r'-device \S+: .*(shares its RAM with no device|busy memdev)', *how, *OWN_MEMORY, *needed, '-device', f'{device}={ram}')
+
+
+def test_backends_all(args):
+    """A2/no device that takes a memory backend is left out above"""
+    known = {device.split(',')[0] for device, _ in BACKED} | {'virtio-mem', 'virtio-pmem'}
+    m = machine(args, '-S')
+    try:
+        names = [t['name'] for t in m.qmp('qom-list-types', implements='device', abstract=False)]
+        backed = {name for name in names if not name.endswith('-cpu')
+                  and any(p['type'] == 'link<memory-backend>'
+                          for p in m.qmp('device-list-properties', typename=name))}
+    finally:
+        m.stop()
+    if not known <= backed or backed - known:
+        raise Trouble(f'tried: {sorted(known)}, there are: {sorted(backed)}')
+
+
 def test_text_console(args):
     """T1/a text console for the guest, whose keys go past the keyboard"""
     qemu_refuses(args, "has no text consoles for guests.* 'serial1'", '-serial', 'vc')

@@ -7,13 +7,13 @@ their own and talk to it by usbfs, whose ioctls end in Stick, URB by URB.  So ev
 packet completes later, and here the stick may lie, stall, say nothing or go away.
 """
 import os
-import re
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+
 import gi
 gi.require_version('UMockdev', '1.0')
 from gi.repository import UMockdev      # noqa: E402
@@ -25,6 +25,7 @@ import walkthrough                      # noqa: E402
 
 LIMIT = 40
 IDS = 'vendorid=0x0951,productid=0x1666'
+KEY = f'usb-host,bus=sheath.0,id=key0,{IDS}'
 NODE = '/dev/bus/usb/001/002'
 SYSFS = '/sys/devices/pci0000:00/0000:00:14.0/usb1/1-1'
 
@@ -40,6 +41,7 @@ ENOENT, EIO, EAGAIN, ENODEV, EINVAL, EPIPE, ENODATA, EOVERFLOW, ESHUTDOWN = 2, 5
 # SCSI; those that the controller may use
 READY, SENSE, CAPACITY, READ = 0x00, 0x03, 0x25, 0x28
 BULK_IN, BULK_OUT, SECTOR = 0x81, 0x02, 512
+INTERFACE_NUMBER = 11                   # byte of the configuration descriptor
 PASSED, FAILED = 0, 1
 
 
@@ -104,6 +106,9 @@ class Stick(UMockdev.IoctlBase):
     # ---- USB ----
 
     def finish(self, urb, status, data=b'', at=0):
+        if data and at + len(data) > urb.length:
+            self.wrong.append(f'{len(data)} bytes for {urb.length} at {self.commands[-3:]}')
+            status, data = EOVERFLOW, data[:urb.length - at]
         urb.done(status, data, at)
         self.ready.append(urb)
 
@@ -184,6 +189,10 @@ class Stick(UMockdev.IoctlBase):
                 return 0
         return EINVAL
 
+    def claim(self, client):
+        number = struct.unpack('<I', bytes(client.get_arg().resolve(0, 4).retrieve()))[0]
+        return 0 if number == self.config[INTERFACE_NUMBER] else ENOENT
+
     def capabilities(self, client):
         client.get_arg().resolve(0, 4).update(0, list(struct.pack('<I', CAN_REAP_WHEN_GONE)))
         return 0
@@ -193,7 +202,7 @@ class Stick(UMockdev.IoctlBase):
         self.calls.append(request)
         try:
             error = {SUBMITURB: self.submit, REAPURBNDELAY: self.reap, DISCARDURB: self.throw_away,
-                     CAPABILITIES: self.capabilities, GETDRIVER: lambda _: ENODATA,
+                     CLAIM: self.claim, CAPABILITIES: self.capabilities, GETDRIVER: lambda _: ENODATA,
                      DRIVER: lambda _: ENODATA}.get(request, lambda _: ENODEV if self.gone else 0)(client)
         except Exception as e:          # it would be lost in C
             self.wrong.append(repr(e))
@@ -217,15 +226,16 @@ def udev_lines(config):
 class Bench:
     """A machine with a usb-host, in a world in which there is one stick or none"""
 
-    def __init__(self, args, stick, *more, device=f'usb-host,bus=sheath.0,id=key0,{IDS}'):
+    def __init__(self, args, stick, *more, words='exit', device=KEY):
         self.stick, self.bed = stick, UMockdev.Testbed.new()
         if stick:
             self.bed.add_from_string(udev_lines(stick.config))
             self.bed.attach_ioctl(NODE, stick)
-        command = walkthrough.machine_command(args, 'exit', '-display', 'none', '-device', device,
+        command = walkthrough.machine_command(args, words, '-display', 'none', '-device', device,
                                               '-device', 'isa-debug-exit,iobase=0xf4', *more)
         self.m = Machine(['env', 'LD_PRELOAD=libumockdev-preload.so.0',
-                          f'UMOCKDEV_DIR={self.bed.get_root_dir()}', *command],
+                          f'UMOCKDEV_DIR={self.bed.get_root_dir()}',
+                          'ASAN_OPTIONS=' + os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0', *command],
                          args.out, 'usbhost', time.monotonic() + LIMIT * slowness())
 
     def __enter__(self):
@@ -237,9 +247,22 @@ class Bench:
             self.bed.detach_ioctl(NODE)
 
     def pull(self):
+        os.remove(self.bed.get_root_dir() + NODE)
         self.stick.pull()
-        self.bed.uevent(SYSFS, 'remove')
-        self.bed.remove_device(SYSFS)
+
+    def good(self):
+        return self.m.wait_trace("^appsheath_context .* name='Thimble'", 20)
+
+    def goes_on(self):
+        """The machine does, and knows the stick when it is good"""
+        self.m.qmp('system_reset')
+        self.good()
+
+    def ends(self):
+        """QEMU does, in peace"""
+        self.m.qmp('quit')
+        need(self.m.process.wait(10 * slowness()) == 0, f'QEMU ended with {self.m.process.returncode}: '
+             + ' '.join(self.m.errors[-3:]))
 
     def refused(self, status):
         line = ''
@@ -278,9 +301,191 @@ def test_good(args):
     """K1,L6/a stick on the host is a key; nothing is ever written to it"""
     stick = Stick(good_key(args))
     with Bench(args, stick) as b:
-        b.m.wait_trace("^appsheath_context .* name='Thimble'")
+        b.good()
         read_only(stick)
     need(READ in stick.commands and CLAIM in stick.calls, f'commands: {stick.commands}')
+
+def test_late(args):
+    """K1/a stick that takes its time"""
+    class Late(Stick):
+        def answer(self, urb, data):
+            self.later(1, urb, data)
+
+    stick = Late(good_key(args))
+    with Bench(args, stick) as b:
+        b.good()
+        read_only(stick)
+
+
+# ---- sticks that are not ----
+
+class Once(Stick):
+    """The first READ goes wrong, all others go well"""
+
+    def __init__(self, content, wrong, **more):
+        super().__init__(content, **more)
+        self.go_wrong = wrong
+
+    def answer(self, urb, data):
+        wrong, self.go_wrong = self.go_wrong, None
+        if wrong:
+            wrong(self, urb, data)
+        else:
+            super().answer(urb, data)
+
+
+def once_wrong(args, wrong, line):
+    """The person is told, the machine goes on, and the next time all is well"""
+    stick = Once(good_key(args), wrong)
+    with Bench(args, stick, words='') as b:
+        b.bad(line)
+        b.goes_on()
+        b.ends()
+    read_only(stick)
+    return stick
+
+
+def test_silent(args):
+    """K1/a stick that falls silent; what it was asked is cancelled"""
+    stick = once_wrong(args, lambda s, urb, _: s.waiting.append(urb), 'key does not answer')
+    need(DISCARDURB in stick.calls, 'nothing was cancelled')
+
+
+def test_deaf(args):
+    """K1/a stick that falls silent, on a host that does not cancel"""
+    stick = Once(good_key(args), lambda s, urb, _: s.waiting.append(urb))
+    stick.discard = lambda urb: None
+    with Bench(args, stick, words='') as b:
+        b.bad('key does not answer')
+        b.m.qmp('device_del', id='key0')
+        b.m.wait_trace('^appsheath_usb_detach')
+        b.ends()
+
+
+def test_late_answer(args):
+    """K1/an answer that comes after it was given up"""
+    def slow(stick, urb, data):
+        stick.discard = lambda _: stick.later(1, urb, data)
+        stick.waiting.append(urb)
+
+    once_wrong(args, slow, 'key does not answer')
+
+
+def test_error(args):
+    """K1/a stick that cannot read what it holds"""
+    def worn(stick, urb, _):
+        stick.status, stick.missing, stick.sense = FAILED, SECTOR, 3
+        stick.finish(urb, EPIPE)
+
+    stick = once_wrong(args, worn, 'key cannot be read')
+    need(CLEAR_HALT in stick.calls, 'the stall was not cleared')
+
+
+def test_babble(args):
+    """K1/a stick that sends more than it was asked for"""
+    once_wrong(args, lambda s, urb, data: s.finish(urb, EOVERFLOW, data), 'key breaks the USB protocol')
+
+
+def test_short(args):
+    """K1/a stick that sends less than it says"""
+    once_wrong(args, lambda s, urb, data: s.finish(urb, 0, data[:-1]), 'key breaks the USB protocol')
+
+
+def test_wrong_status(args):
+    """K1/a stick that answers another command"""
+    def other(stick, urb, data):
+        stick.tag ^= 1
+        stick.finish(urb, 0, data)
+
+    once_wrong(args, other, 'key breaks the USB protocol')
+
+
+def test_pulled(args):
+    """L6/a stick that is pulled while it is read is no key"""
+    stick = Stick(good_key(args))
+    with Bench(args, stick) as b:
+        stick.answer = lambda urb, _: (stick.waiting.append(urb), b.pull())
+        b.refused(13)
+    read_only(stick)
+
+
+def test_refusing(args):
+    """K1/a host that refuses to ask the stick: it is asked nothing more until it is plugged in anew"""
+    stick = Stick(good_key(args))
+    errors = [EIO]
+    stick.submit_error = lambda urb: errors.pop() if errors and stick.commands[-1:] == [READ] else 0
+    with Bench(args, stick, words='') as b:
+        b.bad('key refuses a request')
+        commands = len(stick.commands)
+        b.m.qmp('system_reset')
+        b.m.wait_for('the second refusal', lambda: len(b.m.trace('^appsheath_bad_key')) == 2)
+        need(len(stick.commands) == commands, 'it was asked again')
+        b.m.qmp('device_del', id='key0')
+        b.m.wait_trace('^appsheath_usb_detach')
+        b.m.qmp('device_add', driver='usb-host', bus='sheath.0', vendorid=0x951, productid=0x1666)
+        b.goes_on()
+        b.ends()
+    read_only(stick)
+
+
+def test_unplugged(args):
+    """K1/a stick that is taken from the machine while it is read, and answers all the same"""
+    stick = Once(good_key(args), lambda s, urb, _: s.waiting.append(urb))
+    stick.discard = lambda urb: stick.arrives(urb, bytes(SECTOR))
+    with Bench(args, stick, words='') as b:
+        b.m.wait_for('a READ', lambda: stick.waiting)
+        b.m.qmp('device_del', id='key0')
+        b.m.wait_trace('^appsheath_usb_detach')
+        b.refused(13)
+        b.ends()
+
+
+def test_endpoints(args):
+    """K1/a stick with one endpoint twice, or none"""
+    for endpoints in ((BULK_IN, BULK_IN, BULK_OUT), (BULK_IN,), ()):
+        with Bench(args, Stick(good_key(args), configuration(endpoints=endpoints)), words='') as b:
+            b.refused(14)
+            b.ends()
+
+
+# ---- no stick ----
+
+def test_none(args):
+    """K1/no such stick: no key, and a stick that is named by its address must be there"""
+    with Bench(args, None) as b:
+        b.refused(13)
+    for where, line in (('hostbus=1,hostaddr=9', 'failed to find host usb device 1:9'),
+                        (f'hostdevice={NODE}', f"Could not open '{NODE}': No such file")):
+        with Bench(args, None, device=f'usb-host,bus=sheath.0,{where}') as b:
+            b.m.process.wait(10 * slowness())
+        need(b.status == 1 and line in ' '.join(b.m.errors), f'status {b.status}: {b.m.errors}')
+
+
+def test_elsewhere(args):
+    """K1/a stick on a controller of the guest's is no key"""
+    with Bench(args, Stick(good_key(args)), '-device', f'usb-host,bus=usb.0,{IDS}', device='qemu-xhci,id=usb') as b:
+        b.refused(13)
+
+
+def test_shared(args):
+    """K1/no stick is a guest's as well as a key"""
+    with Bench(args, None, '-device', 'qemu-xhci,id=usb', '-device', 'usb-host,bus=usb.0,hostbus=1,hostport=1') as b:
+        b.m.process.wait(10 * slowness())
+    need(b.status == 1 and 'may be the same stick' in ' '.join(b.m.errors), f'status {b.status}: {b.m.errors}')
+    with Bench(args, None, '-device', 'qemu-xhci,id=usb') as b:
+        try:
+            b.m.qmp('device_add', driver='usb-host', bus='usb.0', vendorid=0x951)
+        except Trouble as t:
+            need('may be the same stick' in str(t), str(t))
+        else:
+            raise Trouble('a second usb-host was let in')
+
+
+def test_two(args):
+    """K1/another stick may be a guest's"""
+    with Bench(args, Stick(good_key(args)), '-device', 'qemu-xhci,id=usb',
+               '-device', 'usb-host,bus=usb.0,vendorid=0x0951,productid=0x1667') as b:
+        b.good()
 
 
 TESTS = [f for name, f in sorted(globals().items()) if name.startswith('test_')]

@@ -10,6 +10,7 @@
  *  + bus "sheath.0", type TYPE_APPSHEATH_USB_BUS, with AS_TRUSTED_PORTS ports
  *    that take USB storage only: -device appsheath-key,file=key.img
  *                                -device usb-storage,bus=sheath.0,drive=key
+ *                                -device usb-host,bus=sheath.0,hostbus=...
  *    at any time, device_add and device_del included
  *  + everything here is called with the BQL held
  */
@@ -44,6 +45,8 @@ typedef struct AppSheathUsbHost {
     QEMUTimer *timeout;         /* in real time: works with stopped vCPUs */
     QEMUTimer *again;           /* after a NAK */
     int64_t deadline;           /* of the whole key, ms */
+    bool unsent;                /* @dev could not send a packet */
+    unsigned refusing;          /* ports whose device could not, once */
 } AppSheathUsbHost;
 
 /**
