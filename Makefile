@@ -91,7 +91,7 @@ build/tests/.built: FORCE | build/config
 FORCE:
 
 check: build build/tests/.built
-	@scripts/packages.sh fuzz model
+	@scripts/packages.sh fuzz model functional
 	@tests/run base upstream unit tools model fuzz qtest acs attack ni functional coverage
 check-base:
 	@tests/run base
@@ -116,6 +116,7 @@ fuzz-ni: build build/tests/.built
 teeth-ni: build build/tests/.built
 	$(PYTHON) tests/ni/run.py --teeth
 check-functional: build
+	@scripts/packages.sh functional
 	@tests/run functional
 # Needs browsers, and axe-core from npm's registry: so not part of "make check"
 check-desk: build
@@ -132,6 +133,7 @@ build/qemu-asan/build.ninja: configure | build/config
 check-asan: build build/tests/.built build/qemu-asan/build.ninja
 	@$(NINJA) build/qemu-asan qemu-system-x86_64 $(qtest_targets)
 	@$(MAKE) --no-print-directory -C tests/unit all BUILD=../../build/tests/unit-asan SANITIZE=1
+	@scripts/packages.sh functional
 	@tests/run --tree build/qemu-asan --slow 5 unit-asan qtest acs attack ni functional
 
 build/qemu-tsan/build.ninja: configure | build/config
