@@ -13,9 +13,10 @@ import sys
 import time
 import urllib.parse
 
-from common import OUT, TOP, Child, Failed, expect, expect_lcd, free_display, run_tests, wait_for, walkthrough
+from common import OUT, TOP, Child, Failed, expect, expect_lcd, free_display, run_tests, slowness, wait_for, walkthrough
 from page import NARROW, WIDE, Chromium
 
+READY_S = 5                     # from a built tree to a page that is ready
 READY = r'runs trusted, as .Thimble.\. Its name is on the LCD: type a passphrase'
 IMPORTANT = ('[data-do=trusted]', '[data-do=untrusted]', '[data-do=attack]', '[data-do=kill]', '#said', '#screen',
              '#lcd', '#keys', '#stick', '#plug', '#contexts', '#owner', '#denials')
@@ -37,7 +38,8 @@ class Desk:
         self.url = self.child.says(r'http://\S+')[0]
         self.page.go(self.url)
         self.page.wait_text('said', READY)
-        print(f'# from start to page ready and Thimble waiting: {time.monotonic() - self.begun:.1f} s', flush=True)
+        self.took = time.monotonic() - self.begun
+        print(f'# from start to page ready and Thimble waiting: {self.took:.1f} s', flush=True)
         parts = urllib.parse.urlsplit(self.url)
         self.host, self.token = parts.netloc, urllib.parse.parse_qs(parts.query)['token'][0]
 
@@ -72,6 +74,7 @@ class Desk:
 # ---- four buttons, keyboard, key ----
 
 def ready(d):
+    expect(d.took < READY_S * slowness(), f'it was ready after {d.took:.1f} s only')
     d.one_context('trusted', 'Thimble')
     d.lcd_is('Thimble')
     d.page.wait_text('owner', r'"Thimble", and nobody else')
