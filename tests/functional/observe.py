@@ -5,10 +5,12 @@ import glob
 import hashlib
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -216,9 +218,35 @@ def test_no_lock_key(running):
     raise Trouble(f'"{said}" is of something else')
 
 
+def drain(fd, first):
+    """A terminal's screen: what is shown there is read, up to its end"""
+    try:
+        while os.read(fd, 4096):
+            first.set()
+    except OSError:                     # EIO: nobody has it open any more
+        pass
+
+
 def test_no_machine(running):
-    """house/appsheath-top when the machine has ended"""
-    running.machine.stop()
+    """house/appsheath-top in a terminal when the machine ends, and when it has ended"""
+    screen, terminal = pty.openpty()
+    first = threading.Event()
+    with subprocess.Popen([APPSHEATH_TOP, '--interval', '0.1', running.socket],
+                          stdin=subprocess.DEVNULL, stdout=terminal, stderr=subprocess.PIPE,
+                          text=True) as top:
+        os.close(terminal)
+        reader = threading.Thread(target=drain, args=(screen, first))
+        reader.start()
+        shown = first.wait(30 * slowness())
+        running.machine.stop()
+        try:
+            _, err = top.communicate(timeout=30 * slowness())
+        finally:
+            top.kill()
+            reader.join()
+            os.close(screen)
+    need(shown and top.returncode == 1 and err.startswith('appsheath-top: ') and
+         'Traceback' not in err, f'shown: {shown}, status {top.returncode}, "{err}"')
     status, out, err = run_top('--json', running.socket)
     need(status == 1 and err.startswith('appsheath-top: ') and not out,
          f'status {status}, "{err}"')
