@@ -30,6 +30,7 @@
 #include "hw/sysbus.h"
 #include "migration/blocker.h"
 #include "monitor/qdev.h"
+#include "net/net.h"
 #include "qapi/visitor.h"
 #include "qobject/qdict.h"
 #include "system/hostmem.h"
@@ -375,12 +376,33 @@ static int check_chardev(Object *chardev, void *opaque)
     return 0;
 }
 
+/*
+ * T1: by QEMU's user network a guest reaches what listens on the loopback of
+ * this computer: a VNC display, and so the keyboard, a gdbstub or a monitor.
+ */
+static void check_network(void)
+{
+    NetClientState *nc[16];
+    int n = qemu_find_net_clients_except(NULL, nc, NET_CLIENT_DRIVER_NIC,
+                                         ARRAY_SIZE(nc));
+
+    for (int i = 0; i < MIN(n, ARRAY_SIZE(nc)); i++) {
+        if (nc[i]->info->type == NET_CLIENT_DRIVER_USER &&
+            !strstr(nc[i]->info_str, "restrict=on")) {
+            warn_report("network '%s': a guest reaches what listens on this "
+                        "computer's loopback, -vnc, -gdb and monitors too "
+                        "(T1): say restrict=on, or -nic none", nc[i]->name);
+        }
+    }
+}
+
 static void sheath_machine_done(Notifier *done, void *data)
 {
     AppSheathMachine *s = container_of(done, AppSheathMachine, done);
     Object *chardevs = object_resolve_path("/chardevs", NULL);
 
     check_layout(s);
+    check_network();
     if (chardevs) {
         object_child_foreach(chardevs, check_chardev, NULL);
     }

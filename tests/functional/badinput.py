@@ -253,6 +253,16 @@ def test_backends_all(args):
         raise Trouble(f'tried: {sorted(known)}, there are: {sorted(backed)}')
 
 
+def test_loopback(args):
+    """T1/a network by which a guest reaches a VNC display or a monitor of the computer it runs on: a warning"""
+    for restrict, warned in (('off', True), ('on', False)):
+        m = machine(args, '-S', '-netdev', f'user,id=net0,restrict={restrict}')
+        m.qmp('quit')
+        m.stop()
+        if warned != ("network 'net0': a guest reaches" in ' '.join(m.errors)):
+            raise Trouble(f'restrict={restrict}: {m.errors}')
+
+
 def test_text_console(args):
     """T1/a text console for the guest, whose keys go past the keyboard"""
     qemu_refuses(args, "has no text consoles for guests.* 'serial1'", '-serial', 'vc')
