@@ -12,13 +12,15 @@ import sys
 import tempfile
 import threading
 import time
+import types
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(TOP, 'demo'))
+sys.path[:0] = [os.path.join(TOP, 'demo'), os.path.join(TOP, 'desk')]
 from machine import Machine, Trouble, slowness, stop_well  # noqa: E402
 from qmp import Qmp, QmpError           # noqa: E402
 import walkthrough                      # noqa: E402
 from busy import Viewer                 # noqa: E402
+import desk                             # noqa: E402
 
 APPSHEATH_TOP = os.path.join(TOP, 'scripts', 'appsheath-top')
 TRACING = 'docs/system/tracing.rst'
@@ -252,7 +254,22 @@ def test_no_machine(running):
          f'status {status}, "{err}"')
 
 
-DOCUMENTS = (test_trace_events, test_key_lines, test_lock_keys, test_channel_table, test_top_help)
+def test_desk_trace(_):
+    """house/the trace that the desk reads stays small while QEMU writes on, and nothing is read twice"""
+    with tempfile.TemporaryDirectory(prefix='appsheath-') as out, open(f'{out}/trace', 'w', encoding='ascii') as qemu:
+        reader = types.SimpleNamespace(machine=types.SimpleNamespace(trace_path=qemu.name), trace_at=0, trace_from=0,
+                                       requests=[])
+        for last in range(1, 6):
+            line = f'appsheath_request_done QUERY OK result={last}'
+            qemu.write((line + '\n') * (desk.TRACE_MAX // len(line)))
+            qemu.flush()
+            desk.Desk.read_requests(reader)
+            need(set(reader.requests) == {line.partition(' ')[2]}, f'round {last}: {reader.requests}')
+        used = os.stat(qemu.name).st_blocks * 512
+        need(used <= 2 * desk.TRACE_MAX, f'the file takes {used} bytes')
+
+
+DOCUMENTS = (test_trace_events, test_key_lines, test_lock_keys, test_channel_table, test_top_help, test_desk_trace)
 LIVE = (test_top_json, test_top_once, test_top_errors, test_paths, test_no_lock_key,
         test_no_machine)
 
