@@ -451,6 +451,11 @@ static void hlt(struct ctx *c)
     c->interrupts = true;
     prepare(c);
     start(c, ACT_hlt);
+    /* QEMU ends a HLT for an interrupt that is none after all, when its PIT and a vCPU meet: again */
+    for (unsigned again = 3; at_landing(c) && again; again--) {
+        prepare(c);
+        start(c, ACT_hlt);
+    }
     for (;;) {
         want_event(c, VECTOR_TIMER, 0);
         c->interrupts = false;

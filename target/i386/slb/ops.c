@@ -494,8 +494,7 @@ static uint64_t public_error(int vector, uint64_t error)
 
 /*
  * QEMU aborts on an interrupt or call gate without a TSS, which VMLOAD and RSM
- * can bring about; one of no length makes it the #TS that it should be.  In
- * legacy mode it aborts on a busy one, too, which is there after a reset.
+ * can bring about; one of no length makes it the #TS that it should be.
  */
 static void need_tss(CPUX86State *env)
 {
@@ -503,9 +502,11 @@ static void need_tss(CPUX86State *env)
 
     if (!(env->tr.flags & DESC_P_MASK) || (type != 1 && type != 3)) {
         env->tr.limit = 0;
-        env->tr.flags = DESC_P_MASK | 9 << DESC_TYPE_SHIFT;
+        env->tr.flags = DESC_P_MASK | 11 << DESC_TYPE_SHIFT;
     }
-    env->tr.flags &= ~DESC_TSS_BUSY_MASK;       /* as LTR leaves it */
+    if (!(env->hflags & HF_LMA_MASK)) {     /* there a busy one will not do */
+        env->tr.flags &= ~DESC_TSS_BUSY_MASK;
+    }
 }
 
 static void sheath_do_interrupt(CPUState *cs)
@@ -635,6 +636,7 @@ static void hook_vmexit(CPUX86State *env, uint64_t exit_code, uint64_t *info)
     AppSheathSlb *s = slb_of(env_cpu(env));
     bool io = exit_code == SVM_EXIT_IOIO;
 
+    env->tr.flags |= DESC_TSS_BUSY_MASK;        /* hook_vmrun() */
     if (slb_inside(env)) {
         slb_settle(s);
     }
@@ -692,7 +694,9 @@ static void hook_vmrun(CPUX86State *env, uintptr_t ra)
         slb_kill(slb_of(cs));                                   /* E8 */
         cpu_loop_exit_noexc(cs);
     }
-    need_tss(env);                      /* for an event that it injects, and its stack */
+    /* for an event that it injects into whatever mode, and its stack */
+    need_tss(env);
+    env->tr.flags &= ~DESC_TSS_BUSY_MASK;
     cs->neg.can_do_io = true;
 }
 
