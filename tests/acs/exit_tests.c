@@ -28,7 +28,8 @@
 #define OUTS_PORT       0x71
 #define IO_STRING       4
 
-/* Name, action, exit code, bytes of the instruction, levels */
+/* Name, action, exit code, bytes of the instruction, levels.  To QEMU each read of a CR is one of
+ * CR0, and RDTSCP is RDTSC. */
 #define INSTRUCTIONS(X) \
     X(rdtsc, 0x06e, 2, BOTH) X(rdpmc, 0x06f, 2, LEVEL0) \
     X(iret, 0x074, 2, BOTH) X(invd, 0x076, 2, LEVEL0) \
@@ -41,6 +42,8 @@
     X(lgdt, 0x06b, 3, LEVEL0) X(lldt, 0x06c, 3, LEVEL0) X(ltr, 0x06d, 3, LEVEL0) \
     X(read_cr0, EXIT_CR_READ, 3, LEVEL0) X(smsw, EXIT_CR_READ, 3, BOTH) \
     X(write_cr0, EXIT_CR_WRITE, 3, LEVEL0) X(clts, EXIT_CR_WRITE, 2, LEVEL0) \
+    X(write_cr2, EXIT_CR_WRITE + 2, 3, LEVEL0) X(read_dr0, EXIT_DR_READ, 3, LEVEL0) \
+    X(write_dr7, EXIT_DR_WRITE + 7, 3, LEVEL0) \
     X(lmsw, EXIT_CR_WRITE, 3, LEVEL0) X(write_cr3, EXIT_CR_WRITE + 3, 3, LEVEL0) \
     X(write_cr4, EXIT_CR_WRITE + 4, 3, LEVEL0) X(write_cr8, EXIT_CR_WRITE + 8, 4, LEVEL0) \
     X(read_dr7, EXIT_DR_READ + 7, 3, LEVEL0) X(write_dr0, EXIT_DR_WRITE, 3, LEVEL0) \

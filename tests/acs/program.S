@@ -253,11 +253,14 @@ act_jump:
         action  clts, clts
         action  read_cr0, mov %cr0, %rax
         action  write_cr0, mov %rax, %cr0
+        action  write_cr2, mov %rax, %cr2
         action  write_cr3, mov %rax, %cr3
         action  write_cr4, mov %rax, %cr4
         action  write_cr8, mov %rax, %cr8
+        action  read_dr0, mov %dr0, %rax
         action  read_dr7, mov %dr7, %rax
         action  write_dr0, mov %rax, %dr0
+        action  write_dr7, mov %rax, %dr7
         action  smsw, smsw %eax
         action  lmsw, lmsw %ax
         action  sgdt, sgdt (%rbx)
