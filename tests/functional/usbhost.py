@@ -27,11 +27,11 @@ LIMIT = 40
 IDS = 'vendorid=0x0951,productid=0x1666'
 KEY = f'usb-host,bus=sheath.0,id=key0,{IDS}'
 NODE = '/dev/bus/usb/001/002'
-SYSFS = '/sys/devices/pci0000:00/0000:00:14.0/usb1/1-1'
+SYSFS = '/devices/pci0000:00/0000:00:14.0/usb1/1-1'
 
 # linux/usbdevice_fs.h
 SUBMITURB, DISCARDURB, REAPURBNDELAY = 0x8038550a, 0x550b, 0x4008550d
-CLAIM, RELEASE, RESET, CLEAR_HALT = 0x8004550f, 0x80045510, 0x5514, 0x80045515
+CLAIM, CLEAR_HALT = 0x8004550f, 0x80045515
 GETDRIVER, DRIVER, CAPABILITIES = 0x41045508, 0xc0105512, 0x8004551a
 URB_BYTES, URB_STATUS, URB_BUFFER, URB_LENGTH, URB_ACTUAL = 56, 4, 16, 24, 28
 CAN_REAP_WHEN_GONE = 0x10 | 0x04 | 0x01
@@ -217,7 +217,7 @@ def udev_lines(config):
                   'DEVNUM': '002', 'PRODUCT': '951/1666/100', 'SUBSYSTEM': 'usb'}
     attributes = {'busnum': 1, 'devnum': 2, 'speed': 480, 'devpath': 1, 'bConfigurationValue': 1,
                   'bNumConfigurations': 1, 'dev': '189:1'}
-    return '\n'.join([f'P: {SYSFS[4:]}', f'N: {NODE[5:]}={descriptors}',
+    return '\n'.join([f'P: {SYSFS}', f'N: {NODE[5:]}={descriptors}',
                       *(f'E: {k}={v}' for k, v in properties.items()),
                       *(f'A: {k}={v}\\n' for k, v in attributes.items()),
                       f'H: descriptors={descriptors}', '', ''])
