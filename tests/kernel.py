@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the suites that start a kernel of ours share: its machine, its key, TAP."""
+"""What the suites that start a kernel of ours share: its machine and its key."""
 import os
 import subprocess
 import sys
+
+from tap import bail_out
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TOP, 'demo'))
@@ -21,11 +23,6 @@ QEMU = named('APPSHEATH_QEMU', 'build/bin/qemu-system-x86_64')
 KEY_TOOL = named('APPSHEATH_KEY_TOOL', 'build/bin/appsheath-key')
 ACS_OUT = named('APPSHEATH_ACS_OUT', 'build/tests/acs')
 ACS_IMAGES = ('level0', 'level3', 'big')
-
-
-def bail_out(why):
-    print(f'Bail out! {why}')
-    sys.exit(1)
 
 
 def make_key(path, programs, key_tool=KEY_TOOL):
@@ -60,20 +57,3 @@ def start(line):
                                 stderr=subprocess.STDOUT)
     except OSError as e:
         bail_out(f'{line[0]}: {e.strerror}: build it with "make emulator"')
-
-
-class Tap:
-    """Results, counted"""
-
-    def __init__(self):
-        self.count = self.failed = 0
-
-    def result(self, good, name):
-        self.count += 1
-        self.failed += not good
-        print(f'{"ok" if good else "not ok"} {self.count} - {name}', flush=True)
-
-    def end(self):
-        """Prints the plan; returns the exit status"""
-        print(f'1..{self.count}')
-        return 1 if self.failed else 0

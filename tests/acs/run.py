@@ -22,9 +22,11 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kernel                                                   # noqa: E402
-from kernel import ACS_IMAGES, ACS_OUT, STATUS_OK, bail_out     # noqa: E402
+import tap                                                      # noqa: E402
+from kernel import ACS_IMAGES, ACS_OUT, STATUS_OK               # noqa: E402
 from machine import slowness                                    # noqa: E402
 from qmp import Qmp, QmpError                                   # noqa: E402
+from tap import bail_out                                        # noqa: E402
 
 LIMIT = 120                     # seconds for one run of the kernel
 RESULT = re.compile(r'(not ok|ok) \d+ - (.*?)( # SKIP.*)?$')
@@ -79,7 +81,7 @@ def qemu_command(args, key, qmp, words, options):
     return command if words == 'resets' else command + ['-no-reboot']
 
 
-class Tap(kernel.Tap):
+class Tap(tap.Tap):
     """The results of all runs, counted through"""
 
     def __init__(self):

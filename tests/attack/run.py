@@ -29,6 +29,7 @@ import person
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import kernel                                           # noqa: E402
+import tap                                              # noqa: E402
 from kernel import KEY_TOOL, QEMU, STATUS_OK, TOP       # noqa: E402
 
 OUT = kernel.named('APPSHEATH_ATTACK_OUT', 'build/tests/attack')
@@ -192,14 +193,11 @@ def run_all(wanted, told):
             told(attack, real.result(), weak.result())
 
 
-class Tap(kernel.Tap):
+class Tap(tap.Tap):
     """Two tests an attack"""
 
     def judge(self, name, why, run):
-        self.result(not why, name)
-        if why:
-            for line in [why, *run.lines[-15:]]:
-                print('# ' + line)
+        self.result(not why, name, '\n'.join([why or '', *run.lines[-15:]]))
 
     def told(self, attack, real, weak):
         rules = attack.fields['Rule'].replace(', ', ',')

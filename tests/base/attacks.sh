@@ -10,7 +10,7 @@ test_that 'the page of attacks is what their headers say' fresh
 
 suite=$tmp/tests/attack
 mkdir -p "$suite/01-one" "$tmp/core"
-cp tests/attack/*.py "$suite" && cp core/guard.h "$tmp/core" && cp tests/kernel.py "$tmp/tests" && cp -r demo "$tmp"
+cp tests/attack/*.py "$suite" && cp core/guard.h "$tmp/core" && cp tests/kernel.py tests/tap.py "$tmp/tests" && cp -r demo "$tmp"
 run() { "$suite/run.py" "$@"; }
 # attack FIELD VALUE: one good attack, but for this
 attack() {

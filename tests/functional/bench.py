@@ -8,6 +8,8 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, 'tests'))
+from tap import Tap  # noqa: E402
 BENCH = f'{TOP}/tests/bench/run.py'
 SIZES = ('64 KiB', '1 MiB', '8 MiB', '64 MiB')
 TABLES = ('Protected memory, as a multiple', 'for contrast', 'from inside a context',
@@ -81,17 +83,10 @@ def main():
         ('has every cost', lambda: check_costs(done.stdout)),
         ('refuses what it cannot do', check_refusals),
     )
-    print(f'1..{len(tests)}')
-    failed = False
-    for number, (name, test) in enumerate(tests, 1):
-        try:
-            test()
-            print(f'ok {number} - bench: {name}', flush=True)
-        except AssertionError as e:
-            failed = True
-            print(f'not ok {number} - bench: {name}')
-            print('\n'.join('# ' + line for line in str(e).split('\n')), flush=True)
-    return failed
+    tap = Tap()
+    for name, test in tests:
+        tap.attempt(f'bench: {name}', test, AssertionError)
+    return tap.end()
 
 
 if __name__ == '__main__':

@@ -21,6 +21,9 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from tap import Tap  # noqa: E402
+
 TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = f'{TOP}/build/tests/fuzz'
 TESTED = ('core', 'hw/appsheath/usbstore.c', 'hw/appsheath/usbstore.h')
@@ -109,9 +112,8 @@ def fuzz(program, target, corpus, options, timeout):
     return done.returncode, text, int(runs.group(1)) if runs else 0
 
 
-def show(text):
-    for line in text.splitlines()[-60:]:
-        print(f'# {line}')
+def last_lines(text):
+    return '\n'.join(text.splitlines()[-60:])
 
 
 def finding(text):
@@ -217,9 +219,8 @@ def main():
 def run_all(args, targets):
     plants = [] if args.runs or args.forever else [
         i for i, p in enumerate(PLANTS) if p[0] in targets]
-    print(f'1..{len(targets) + len(plants)}', flush=True)
     make(targets[0], BUILD=BUILD)       # the shared objects, by one make only
-    failed = count = 0
+    tap = Tap()
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         runs = [pool.submit(run_target, args, t) for t in targets]
         runs += [pool.submit(run_plant, args, i) for i in plants]
@@ -228,12 +229,8 @@ def run_all(args, targets):
                 ok, what, text = run.result()
             except Broken as e:
                 ok, what, text = False, 'set-up', str(e)
-            count += 1
-            failed += not ok
-            print(f'{"ok" if ok else "not ok"} {count} - {what}', flush=True)
-            if not ok:
-                show(text)
-    return 1 if failed else 0
+            tap.result(ok, what, last_lines(text))
+    return tap.end()
 
 
 if __name__ == '__main__':

@@ -17,6 +17,9 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from tap import Tap  # noqa: E402
+
 BUILD = f'{os.path.dirname(os.path.dirname(HERE))}/build/tests/model'
 
 # All at once would be too many states: each part leaves something out
@@ -124,17 +127,13 @@ def main():
     jobs = [(run_part, part) for part in PARTS if wanted in part]
     jobs += [(run_bug, bug, *what) for bugs in (BUGS, STAYS)
              for bug, what in bugs.items() if wanted in f'{what[0]} {bug}']
-    print(f'1..{len(jobs)}', flush=True)
-    failed = 0
+    tap = Tap()
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         runs = [pool.submit(*job) for job in jobs]
-        for count, run in enumerate(runs, 1):
+        for run in runs:
             ok, what, said = run.result()
-            failed += not ok
-            print(f'{"ok" if ok else "not ok"} {count} - {what}', flush=True)
-            if not ok:
-                print('\n'.join(f'# {line}' for line in said.splitlines()[-40:]))
-    return 1 if failed else 0
+            tap.result(ok, what, '\n'.join(said.splitlines()[-40:]))
+    return tap.end()
 
 
 if __name__ == '__main__':

@@ -19,8 +19,10 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import kernel                                                   # noqa: E402
-from kernel import STATUS_OK, TOP, bail_out                     # noqa: E402
+import tap                                                      # noqa: E402
+from kernel import STATUS_OK, TOP                               # noqa: E402
 from machine import slowness                                    # noqa: E402
+from tap import bail_out                                        # noqa: E402
 
 SILENCE = 60                    # seconds without a line
 LEVELS = (0, 3)
@@ -260,7 +262,7 @@ class Run:
 NAME = 'X1,X2,X3,X5,F1,A1,A2,A7,A8,D2,D4,E2,E4,E6,W2,W3/noninterference'
 
 
-class Tap(kernel.Tap):
+class Tap(tap.Tap):
     @staticmethod
     def explain(run):
         print(f'# {run.difference or run.problem}')

@@ -17,7 +17,8 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
-import kernel  # noqa: E402
+import kernel           # noqa: E402
+from tap import Tap     # noqa: E402
 
 QEMU = os.path.join(kernel.TOP, 'build', 'qemu-tsan', 'qemu-system-x86_64')
 LIMIT = 300
@@ -65,7 +66,7 @@ def main():
     if not os.access(QEMU, os.X_OK):
         print('Bail out! build/qemu-tsan is not built: run "make check-tsan"')
         return 1
-    tap = kernel.Tap()
+    tap = Tap()
     with tempfile.TemporaryDirectory(prefix='appsheath-tsan.') as work:
         for name in [only] if only else BATCHES:
             results, planned, reports = batch(name, work)
