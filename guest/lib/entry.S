@@ -7,7 +7,7 @@
  * here touches memory that two depths share: the depth gives the stack and
  * the place where a call-out waits, and only then C code runs.
  */
-#include <appsheath/abi.h>
+#include "asm.h"
 
 #define STACK_BYTES 0x4000
 
@@ -28,12 +28,7 @@ entry:
         cmp     %rax, %rsi
         jne     2f
         pop     (%r8,%rbx,8)                    /* the call-out before this one, or 0 */
-        pop     %r15
-        pop     %r14
-        pop     %r13
-        pop     %r12
-        pop     %rbp
-        pop     %rbx
+        pop_callee
         ret
 
 1:      lea     stacks + STACK_BYTES(%rip), %rsp
@@ -49,12 +44,7 @@ entry:
         .text
         .globl  call_out
 call_out:
-        push    %rbx
-        push    %rbp
-        push    %r12
-        push    %r13
-        push    %r14
-        push    %r15
+        push_callee
         mov     psp + AS_PSP_PORT(%rip), %rax
         mov     AS_PORT_DEPTH(%rax), %rbx
         lea     calls(%rip), %rdx

@@ -6,15 +6,12 @@
  * a stay is left and resumed here thousands of times (X1, E4).  Returns
  * true if nothing changed.
  */
+#include "../lib/asm.h"
+
         .text
         .globl  idle
 idle:
-        push    %rbx
-        push    %rbp
-        push    %r12
-        push    %r13
-        push    %r14
-        push    %r15
+        push_callee
         push    %rsi
         push    $0                      /* where x87 shows its value */
         mov     0x00(%rdi), %rax
@@ -74,12 +71,7 @@ out:
         vzeroall                        /* no secret stays in a register */
         fninit
         add     $16, %rsp
-        pop     %r15
-        pop     %r14
-        pop     %r13
-        pop     %r12
-        pop     %rbp
-        pop     %rbx
+        pop_callee
         ret
 
         .section .note.GNU-stack, "", @progbits

@@ -3,6 +3,8 @@
  * The few lines that C cannot say: trap entry, the world switch, and accesses
  * that are expected to fault.
  */
+#include "lib/asm.h"
+
         .text
         .code64
 
@@ -67,12 +69,7 @@ trap_common:
  */
         .globl svm_switch
 svm_switch:
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_callee
         push %rdx
         push %rsi
         clgi
@@ -132,12 +129,7 @@ svm_end:
         vmovups %ymm14, 0x1c0(%rdx)
         vmovups %ymm15, 0x1e0(%rdx)
         stgi                            /* the interrupt that caused the exit comes in here */
-2:      pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+2:      pop_callee
         ret
 svm_fault:                              /* attack.c has run something that is no VMCB */
         stgi

@@ -798,6 +798,17 @@ void want_dump(struct ctx *c)
     }
 }
 
+void bad_form(struct ctx *c, unsigned action, uint64_t va, uint64_t access, uint64_t rip)
+{
+    prepare(c)->orders.gpr[RBX] = va;
+    start(c, action);
+    want_event(c, 13, 0);
+    want_frame(c, AS_CAUSE_FORM, 13, access | (c->level ? 4 : 0), va, rip);
+    poke(c, psp_frame(c, 0, AS_FR_RIP), action_at(c, ACT_nothing));
+    resume(c);
+    want_unharmed(c);
+}
+
 static void want_reset_vectors(const struct state *d)
 {
     want("E3: FCW", *(uint16_t *)(d->fx + FX_FCW), 0x37f);

@@ -275,6 +275,8 @@ uint64_t frame_word(const uint8_t *frame, unsigned offset);
 /* What the program dumped is what it was told to load */
 void want_unharmed(struct ctx *c);
 void want_dump(struct ctx *c);      /* wherever the stay ended */
+/* F2: this action there is told as #GP(0), with the address and the access in the frame; then all goes on */
+void bad_form(struct ctx *c, unsigned action, uint64_t va, uint64_t access, uint64_t rip);
 /* START for one access of the program's: reads and writes its own memory */
 uint64_t peek(struct ctx *c, uint64_t va);
 void poke(struct ctx *c, uint64_t va, uint64_t v);

@@ -4,6 +4,8 @@
  * every register at each way out, accesses that may fault, the second vCPU.
  */
 #include "acs.h"
+#include "asm.h"
+#include "lib/asm.h"
 #include "low.h"
 
         .text
@@ -24,15 +26,6 @@ acs_stubs:
         jmp     acs_common
         .set n, n + 1
         .endr
-
-        .macro  each_ymm op, at
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-        \op     \n, \at
-        .endr
-        .endm
-        .macro  save_ymm n, at
-        vmovups %ymm\n, ST_YMM + 32 * \n + \at
-        .endm
 
         /* The frame is the one that the 'visor's trap() knows */
         .balign 16
@@ -114,23 +107,6 @@ acs_sysenter:
         jmp     acs_common
 
 /* ---- into a context ---- */
-
-        .macro  push_callee
-        push    %rbx
-        push    %rbp
-        push    %r12
-        push    %r13
-        push    %r14
-        push    %r15
-        .endm
-        .macro  pop_callee
-        pop     %r15
-        pop     %r14
-        pop     %r13
-        pop     %r12
-        pop     %rbp
-        pop     %rbx
-        .endm
 
         /* All from the launch at RAX but RSP, RAX last */
         .macro  load_gprs

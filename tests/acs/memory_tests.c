@@ -68,23 +68,12 @@ static void f1_mapped(struct ctx *c)
     unmap(NOBODY_VA(c));
 }
 
-static void form(struct ctx *c, unsigned action, uint64_t va, uint64_t access, uint64_t rip)
-{
-    prepare(c)->orders.gpr[RBX] = va;
-    start(c, action);
-    want_event(c, 13, 0);
-    want_frame(c, AS_CAUSE_FORM, 13, access | (c->level ? 4 : 0), va, rip);
-    poke(c, psp_frame(c, 0, AS_FR_RIP), action_at(c, ACT_nothing));
-    resume(c);
-    want_unharmed(c);
-}
-
 static void text_write(struct ctx *c)
 {
     uint64_t va = c->base + AS_TEXT_OFF, word = peek(c, va);
 
-    form(c, ACT_write, va, 2, action_at(c, ACT_write));
-    form(c, ACT_locked, va, 2, action_at(c, ACT_locked));
+    bad_form(c, ACT_write, va, 2, action_at(c, ACT_write));
+    bad_form(c, ACT_locked, va, 2, action_at(c, ACT_locked));
     want("L4: text", peek(c, va), word);
 }
 
@@ -92,8 +81,8 @@ static void data_fetch(struct ctx *c)
 {
     uint64_t va = info(c, INFO_SECRET) + 16;
 
-    form(c, ACT_jump, va, 0x10, va);
-    form(c, ACT_jump, c->base + 0x300, 0x10, c->base + 0x300);
+    bad_form(c, ACT_jump, va, 0x10, va);
+    bad_form(c, ACT_jump, c->base + 0x300, 0x10, c->base + 0x300);
 }
 
 /* X3 to a window page that is nobody's: out there, it translates as always */

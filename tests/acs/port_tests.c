@@ -24,19 +24,11 @@ static void registers(struct ctx *c)
     want_unharmed(c);
 }
 
-/* F2, told as #GP(0); the frame has the address and the access */
 static void misuse(struct ctx *c, unsigned action, unsigned reg, uint64_t access)
 {
     uint64_t at = port(c, reg);
-    uint64_t rip = action == ACT_jump ? at : action_at(c, action);
 
-    prepare(c)->orders.gpr[RBX] = at;
-    start(c, action);
-    want_event(c, 13, 0);
-    want_frame(c, AS_CAUSE_FORM, 13, access | (c->level ? 4 : 0), at, rip);
-    poke(c, psp_frame(c, 0, AS_FR_RIP), action_at(c, ACT_nothing));
-    resume(c);
-    want_unharmed(c);
+    bad_form(c, action, at, access, action == ACT_jump ? at : action_at(c, action));
 }
 
 static void form(struct ctx *c)

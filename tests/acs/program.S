@@ -3,46 +3,10 @@
  * The program in the context: see acs.h.  LEVEL is 0 or 3.  It takes any base.
  */
 #include "acs.h"
+#include "asm.h"
+#include "lib/asm.h"
 
-#if LEVEL == 0
-#define CS_HERE         SEL_CODE
-#define SS_HERE         SEL_DATA
-#else
-#define CS_HERE         SEL_USER_CODE
-#define SS_HERE         SEL_USER_DATA
-#endif
-
-        .section .header, "a"
-header:
-        .org    header + AS_IMG_MAGIC_OFF
-        .quad   AS_IMG_MAGIC
-        .org    header + AS_IMG_VERSION
-        .long   AS_ABI_VERSION
-        .org    header + AS_IMG_IMAGE_BYTES
-        .quad   image_bytes
-        .org    header + AS_IMG_MEMORY_BYTES
-        .quad   memory_bytes
-        .org    header + AS_IMG_TEXT_BYTES
-        .quad   text_bytes
-        .org    header + AS_IMG_LEVEL
-        .long   LEVEL
-        .org    header + AS_IMG_XCR0
-        .quad   AS_XCR0_KNOWN
-        .org    header + AS_IMG_CR4
-        .quad   0x40200                         /* OSXSAVE OSFXSR */
-        .org    header + AS_PAGE_SIZE
-
-        .macro  each_ymm op, at
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-        \op     \n, \at
-        .endr
-        .endm
-        .macro  save_ymm n, at
-        vmovups %ymm\n, ST_YMM + 32 * \n + \at
-        .endm
-        .macro  load_ymm n, at
-        vmovups ST_YMM + 32 * \n + \at, %ymm\n
-        .endm
+        image_header level=LEVEL, cr4=0x40200   /* OSXSAVE OSFXSR */
 
         .section .text.entry, "ax"
         .globl  entry
@@ -99,19 +63,8 @@ start:
         mov     ST_GS(%rsi), %rax
         wrgsbase %rax
         push    ST_RFLAGS(%rsi)
-        .irp    n, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 3, 2, 1, 0
-        push    ST_GPR + 8 * \n(%rsi)
-        .endr
-        pop     %rax
-        pop     %rcx
-        pop     %rdx
-        pop     %rbx
-        pop     %rbp
-        pop     %rsi
-        pop     %rdi
-        .irp    n, 8, 9, 10, 11, 12, 13, 14, 15
-        pop     %r\n
-        .endr
+        push_gprs %rsi
+        pop_gprs
         popfq
         ret
 

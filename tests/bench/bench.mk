@@ -19,7 +19,7 @@ $(bench_out)/%.o: $(BENCH)/%.c $(BENCH)/bench.mk
 
 $(bench_out)/%.o: $(BENCH)/%.S $(BENCH)/bench.mk
 	@mkdir -p $(@D)
-	$(CC) $(os_cflags) -MMD -c -o $@ $<
+	$(CC) $(os_cflags) -I. -MMD -c -o $@ $<
 
 $(out)/bench.elf: $(BENCH_OBJ) visor/visor.ld
 	$(CC) -nostdlib -static -no-pie -Wl,-n -Wl,--build-id=none -Wl,--no-warn-rwx-segments -Wl,-T,visor/visor.ld \

@@ -5,23 +5,15 @@
  * address, in a context or not.  Coming out of one, all registers but RSP are
  * flushed (X1).
  */
+#include "lib/asm.h"
+
         .text
         .globl  call_program
 call_program:
-        push    %rbx
-        push    %rbp
-        push    %r12
-        push    %r13
-        push    %r14
-        push    %r15
+        push_callee
         mov     %r8, %rax
         lea     1f(%rip), %r8
         jmp     *%rax
-1:      pop     %r15
-        pop     %r14
-        pop     %r13
-        pop     %r12
-        pop     %rbp
-        pop     %rbx
+1:      pop_callee
         ret
         .section .note.GNU-stack, "", @progbits

@@ -7,34 +7,10 @@
  * own table, does: nobody outside can see that.
  */
 #include "ni.h"
+#include "asm.h"
+#include "lib/asm.h"
 
-#if LEVEL == 0
-#define CS_HERE         SEL_CODE
-#define SS_HERE         SEL_DATA
-#else
-#define CS_HERE         SEL_USER_CODE
-#define SS_HERE         SEL_USER_DATA
-#endif
-
-        .section .header, "a"
-header:
-        .org    header + AS_IMG_MAGIC_OFF
-        .quad   AS_IMG_MAGIC
-        .org    header + AS_IMG_VERSION
-        .long   AS_ABI_VERSION
-        .org    header + AS_IMG_IMAGE_BYTES
-        .quad   image_bytes
-        .org    header + AS_IMG_MEMORY_BYTES
-        .quad   memory_bytes
-        .org    header + AS_IMG_TEXT_BYTES
-        .quad   text_bytes
-        .org    header + AS_IMG_LEVEL
-        .long   LEVEL
-        .org    header + AS_IMG_XCR0
-        .quad   AS_XCR0_KNOWN
-        .org    header + AS_IMG_CR4
-        .quad   0x50200                         /* OSXSAVE FSGSBASE OSFXSR */
-        .org    header + AS_PAGE_SIZE
+        image_header level=LEVEL, cr4=0x50200   /* OSXSAVE FSGSBASE OSFXSR */
 
         .section .text.entry, "ax"
         .globl  entry
@@ -61,9 +37,7 @@ start:
         add     %rax, %rdi
         push    %rdi
         fxrstor64 ST_FX(%rbp)
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-        vmovups ST_YMM + 32 * \n(%rbp), %ymm\n
-        .endr
+        each_ymm load_ymm, 0(%rbp)
         xor     %ecx, %ecx
         xor     %edx, %edx
         mov     ST_MARK(%rbp), %eax
@@ -86,19 +60,8 @@ start:
         and     $0x200, %eax                    /* IF is no secret (X1) */
         or      ST_RFLAGS(%rbp), %rax
         push    %rax
-        .irp    n, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 3, 2, 1, 0
-        push    ST_GPR + 8 * \n(%rbp)
-        .endr
-        pop     %rax
-        pop     %rcx
-        pop     %rdx
-        pop     %rbx
-        pop     %rbp
-        pop     %rsi
-        pop     %rdi
-        .irp    n, 8, 9, 10, 11, 12, 13, 14, 15
-        pop     %r\n
-        .endr
+        push_gprs %rbp
+        pop_gprs
         popfq
         ret
 
