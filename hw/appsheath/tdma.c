@@ -1254,6 +1254,8 @@ static void coroutine_fn tdma_run(void *opaque)
             reset_controller(s);
         } else if (has_requests(s)) {
             one_request(s);
+            qemu_bh_schedule(s->work_bh);   /* a full queue must not keep the main loop */
+            break;
         } else {
             break;
         }

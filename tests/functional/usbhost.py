@@ -448,6 +448,14 @@ def test_endpoints(args):
             b.ends()
 
 
+def test_interface(args):
+    """K1/a stick with an interface beyond QEMU's table of them"""
+    for number in (16, 255):
+        with Bench(args, Stick(good_key(args), configuration(interface=number)), words='') as b:
+            b.refused(14)
+            b.ends()
+
+
 # ---- no stick ----
 
 def test_none(args):

@@ -363,6 +363,23 @@ static uint32_t level_of(int mmu_idx)
 }
 
 /*
+ * The walker sets a bit of an entry in MMIO, for which it is alone in QEMU, and
+ * a flush came in between.  A walk in a walk would make QEMU abort: let it find
+ * nothing, which makes it begin anew.
+ */
+static bool fill_with_nothing(CPUState *cs, vaddr addr, int mmu_idx)
+{
+    CPUTLBEntryFull full = {
+        .phys_addr = -(hwaddr)AS_PAGE_SIZE, .prot = PAGE_READ | PAGE_WRITE,
+        .attrs = cpu_get_mem_attrs(cpu_env(cs)), .lg_page_size = 0,
+    };
+
+    tlb_set_page_full(cs, mmu_idx, addr & TARGET_PAGE_MASK, &full);
+    cs->neg.can_do_io = true;
+    return true;
+}
+
+/*
  * Descriptor tables, the TSS and the like are read at the ordinary indexes
  * inside as well: as outside, but for the full address (X2).
  */
@@ -375,6 +392,9 @@ static bool fill_at_base(AppSheathSlb *s, vaddr addr, int size,
     bool telling = s->telling;  /* this may be in the middle of another fill */
     bool ok;
 
+    if (mmu_idx == MMU_NESTED_IDX && !s->cs->running) {
+        return fill_with_nothing(s->cs, addr, mmu_idx);
+    }
     if (inside) {
         s->fault = (SlbFault) { .cr2 = addr };
     }
