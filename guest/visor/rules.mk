@@ -15,10 +15,10 @@ $(VISOR_OUT)/visor.elf: $(VISOR_OBJ) visor/visor.ld
 
 $(VISOR_OUT)/visor.o/%.o: %.c visor/rules.mk
 	@mkdir -p $(@D)
-	$(CC) $(VISOR_CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(VISOR_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(VISOR_OUT)/visor.o/%.o: %.S visor/rules.mk
 	@mkdir -p $(@D)
-	$(CC) $(VISOR_CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(VISOR_CFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(VISOR_OBJ:.o=.d)

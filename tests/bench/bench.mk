@@ -15,11 +15,11 @@ bench: $(out)/bench.elf $(out)/bench.sheath
 
 $(bench_out)/%.o: $(BENCH)/%.c $(BENCH)/bench.mk
 	@mkdir -p $(@D)
-	$(CC) $(VISOR_CFLAGS) -Ivisor -MMD -c -o $@ $<
+	$(CC) $(VISOR_CFLAGS) -Ivisor -MMD -MP -c -o $@ $<
 
 $(bench_out)/%.o: $(BENCH)/%.S $(BENCH)/bench.mk
 	@mkdir -p $(@D)
-	$(CC) $(os_cflags) -I. -MMD -c -o $@ $<
+	$(CC) $(os_cflags) -I. -MMD -MP -c -o $@ $<
 
 $(out)/bench.elf: $(BENCH_OBJ) visor/visor.ld
 	$(CC) -nostdlib -static -no-pie -Wl,-n -Wl,--build-id=none -Wl,--no-warn-rwx-segments -Wl,-T,visor/visor.ld \
