@@ -417,6 +417,7 @@ static void stay_in_vm(struct ctx *c, uint32_t timer)
     v->exit_info_1 = v->exit_info_2 = GARBAGE;
     asm volatile("vmsave" : : "a"(&host_state) : "memory");     /* svm_run() does not keep TR */
     before = *v;
+    before.cr0 = c->own_cr0 ? c->own_cr0 : v->cr0;
     if (timer) {
         timer_every(timer);     /* one may come right now, before VMRUN */
     }

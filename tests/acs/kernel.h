@@ -122,6 +122,7 @@ _Static_assert(offsetof(struct area, dump) == AREA_DUMP, "area");
  * @timer: not 0: each stay is interrupted after so many ticks of the local APIC, or before it
  * @other_level: stays begin at the other level
  * @vm: it runs in a VM
+ * @own_cr0: if not 0, what the VM itself makes of CR0
  */
 struct ctx {
     uint64_t base, image;
@@ -130,7 +131,7 @@ struct ctx {
     bool open, tf, interrupts, live_if, other_level, alive;
     uint32_t status;
     unsigned depth;
-    uint64_t flags;
+    uint64_t flags, own_cr0;
     uint32_t timer;
     struct area *area[AS_FRAMES + 1];
     struct launch launch;

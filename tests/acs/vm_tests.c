@@ -7,6 +7,9 @@
 #define INTERCEPT(code) (1ul << ((code) - VMEXIT_INTR))
 #define EXCEPTIONS      (1u << 0 | 1u << 3 | 1u << 6 | 1u << 13 | 1u << 14)
 #define NPF_FINAL       (1ul << 32)
+#define CR0_PE          (1ul << 0)
+#define CR0_NE          (1ul << 5)
+#define EFER_FFXSR      (1ul << 14)
 #define GUEST_ONLY_VA   SCRATCH_VA
 
 static struct space nested;
@@ -348,6 +351,53 @@ static void vmrun_inside(struct ctx *c)
     all_zero_pages(c);
 }
 
+/* ---- modes in which a program does not run ---- */
+
+static void without_ne(struct ctx *c)
+{
+    into_vm(c);
+    c->vm->cr0 &= ~CR0_NE;
+    prepare(c);
+    start(c, ACT_nothing);
+    want_refused(c);
+    in_and_out(c);
+}
+
+static void with_ffxsr(struct ctx *c)
+{
+    into_vm(c);
+    c->vm->efer |= EFER_FFXSR;
+    prepare(c);
+    start(c, ACT_nothing);
+    want_refused(c);
+    in_and_out(c);
+}
+
+/* VMRUN would not take such a CR0 */
+void set_cr0_and_jump(void);
+asm(".text\n"
+    "set_cr0_and_jump:\n"
+    "   mov %rax, %cr0\n"
+    "   jmp *%r15\n");
+
+static void without_pe(struct ctx *c)
+{
+    uint64_t entry = c->base + AS_TEXT_OFF;
+
+    into_vm(c);
+    prepare(c);
+    prepare_start(c, ACT_nothing, (uint64_t)set_cr0_and_jump);
+    c->launch.gpr[RAX] = c->own_cr0 = c->vm->cr0 & ~CR0_PE;
+    c->launch.gpr[R15] = entry;
+    stay(c);
+    c->own_cr0 = 0;
+    if (seen()->exit != VMEXIT_EXCEPTION + 13) {
+        give_up("#GP expected, seen exit 0x%lx", seen()->exit);
+    }
+    want("E5: RIP of the refusal", seen()->st.rip, entry);
+    in_and_out(c);
+}
+
 const struct test vm_tests[] = {
     { "E1,E3,X3/in-and-out", in_and_out, BOTH | VM | SHADOW | ALIKE },
     { "X1,X2/vmmcall", vmmcall, BOTH | VM | SHADOW | ALIKE },
@@ -363,6 +413,9 @@ const struct test vm_tests[] = {
     { "X1,X2/nested-page-fault", nested_fault, BOTH | VM | ALIKE },
     { "X1,X2,E4/timer", timer, BOTH | VM },
     { "E4/in-and-out-of-a-vm", migrate, BOTH | SHADOW },
+    { "E5,E7/without-ne", without_ne, BOTH | VM | ALIKE },
+    { "E5,E7/with-ffxsr", with_ffxsr, BOTH | VM | ALIKE },
+    { "E5,E7/without-pe", without_pe, LEVEL0 | VM | SHADOW | ALIKE },
     { "E5,E2/frames", frames, BOTH | VM | SHADOW | ALIKE },
     { "E8,A8/vmrun", vmrun_inside, LEVEL0 | ALIKE },
     { 0 }

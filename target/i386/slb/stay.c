@@ -272,7 +272,8 @@ uint64_t slb_mode(CPUX86State *env)
 {
     return (env->hflags & (HF_LMA_MASK | HF_GUEST_MASK | HF_SMM_MASK)) |
            (uint64_t)!!(env->cr[0] & CR0_PG_MASK) << 32 |
-           (uint64_t)!!(env->cr[4] & CR4_LA57_MASK) << 33;
+           (uint64_t)!!(env->cr[4] & CR4_LA57_MASK) << 33 |
+           (uint64_t)!!(env->cr[0] & CR0_PE_MASK) << 34;
 }
 
 /* At level 3; RCX and R11 are what it saved */
@@ -440,9 +441,20 @@ static bool is_resume(const AsContext *c, uint64_t rip)
     return c->depth && rip == as_resume_point(c, c->depth - 1);
 }
 
+/* QEMU lets PE go while PG stays: IRET and its kind are then of real mode */
+static bool is_64_bit(CPUX86State *env)
+{
+    const uint64_t on = CR0_PE_MASK | CR0_PG_MASK;
+
+    return env->hflags & HF_CS64_MASK && !(env->hflags & HF_SMM_MASK) &&
+           (env->cr[0] & on) == on;
+}
+
+/* E7: with FFXSR on FXSAVE leaves registers out, with NE off x87 faults are none */
 static bool features_are_on(CPUX86State *env, const AsContext *c)
 {
-    return (env->cr[4] & c->cr4) == c->cr4 &&
+    return env->cr[0] & CR0_NE_MASK && !(env->efer & MSR_EFER_FFXSR) &&
+           (env->cr[4] & c->cr4) == c->cr4 &&
            (!c->xcr0 || ((env->cr[4] & CR4_OSXSAVE_MASK) &&
                          (env->xcr0 & c->xcr0) == c->xcr0));
 }
@@ -453,8 +465,7 @@ static const char *why_refused(CPUX86State *env, const AsContext *c,
 {
     uint64_t rip = env->eip;
 
-    if ((!(env->hflags & HF_CS64_MASK) || (env->hflags & HF_SMM_MASK)) &&
-        AS_GUARD(E5_MODE)) {
+    if (!is_64_bit(env) && AS_GUARD(E5_MODE)) {
         return "mode";
     }
     if ((env->hflags & HF_CPL_MASK) != c->level && AS_GUARD(E5_LEVEL)) {
