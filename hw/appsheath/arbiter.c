@@ -260,56 +260,6 @@ static void pin(AppSheathArbiter *s, uint64_t offset, uint64_t len, int by)
     }
 }
 
-static void remember_map(AppSheathArbiter *s, uint64_t offset, uint64_t len)
-{
-    QEMU_LOCK_GUARD(&s->maps_lock);
-    GArray *lengths = g_hash_table_lookup(s->maps, &offset);
-
-    if (!lengths) {
-        lengths = g_array_new(false, false, sizeof(len));
-        g_hash_table_insert(s->maps, g_memdup2(&offset, sizeof(offset)),
-                            lengths);
-    }
-    g_array_append_val(lengths, len);
-}
-
-/* The mapping of that length, else the shortest */
-static guint index_of_map(const GArray *lengths, uint64_t len)
-{
-    const uint64_t *l = (const uint64_t *)lengths->data;
-    guint at = 0;
-
-    for (guint i = 0; i < lengths->len; i++) {
-        if (l[i] == len) {
-            return i;
-        }
-        at = l[i] < l[at] ? i : at;
-    }
-    return at;
-}
-
-/*
- * A device may unmap another length than it mapped (ramfb, as its guest likes),
- * and must not free what others have mapped by that.
- */
-static bool forget_map(AppSheathArbiter *s, uint64_t offset, uint64_t *len)
-{
-    QEMU_LOCK_GUARD(&s->maps_lock);
-    GArray *lengths = g_hash_table_lookup(s->maps, &offset);
-    guint at;
-
-    if (!lengths) {
-        return false;
-    }
-    at = index_of_map(lengths, *len);
-    *len = g_array_index(lengths, uint64_t, at);
-    g_array_remove_index_fast(lengths, at);
-    if (!lengths->len) {
-        g_hash_table_remove(s->maps, &offset);
-    }
-    return true;
-}
-
 static bool arbiter_dma_map(MemoryRegion *mr, uint64_t offset, uint64_t len)
 {
     AppSheathArbiter *s = the_arbiter;
@@ -326,14 +276,23 @@ static bool arbiter_dma_map(MemoryRegion *mr, uint64_t offset, uint64_t len)
             return false;
         }
     }
-    remember_map(s, offset, len);
+    WITH_QEMU_LOCK_GUARD(&s->maps_lock) {
+        as_maps_add(s->maps, offset, len);
+    }
     return true;
 }
 
 static void arbiter_dma_unmap(MemoryRegion *mr, uint64_t offset, uint64_t len)
 {
-    if (mr == the_arbiter->ram && forget_map(the_arbiter, offset, &len)) {
-        pin(the_arbiter, offset, len, -1);
+    AppSheathArbiter *s = the_arbiter;
+    bool mapped = false;
+
+    if (mr == s->ram) {
+        QEMU_LOCK_GUARD(&s->maps_lock);
+        mapped = as_maps_take(s->maps, offset, &len);
+    }
+    if (mapped) {
+        pin(s, offset, len, -1);
     }
 }
 
@@ -452,8 +411,7 @@ static void arbiter_realize(DeviceState *dev, Error **errp)
     frames = (s->below_4g + s->above_4g) / AS_PAGE_SIZE;
     s->core = as_arbiter_new(frames, s->window_base, s->window_size);
     s->pins = g_new0(uint32_t, frames);
-    s->maps = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
-                                    (GDestroyNotify)g_array_unref);
+    s->maps = as_maps_new();
     init_spaces(s);
     the_arbiter = s;
     appsheath_hooks.dma_map = arbiter_dma_map;

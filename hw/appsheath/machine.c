@@ -256,6 +256,16 @@ static void check_usb_host(const QDict *opts, bool from_json, Error **errp)
     object_unref(stick.wanted);
 }
 
+/* What no machine of ours has, and why */
+static const struct {
+    const char *prefix, *why;
+} refused[] = {
+    { "vfio-", "it would reach RAM past the arbiter (A2)" },
+    { "vhost-", "it would reach RAM past the arbiter (A2)" },
+    { "virtio-input-host", "the host's keys would go past the keyboard (T1)" },
+    { "ramfb", "it ends QEMU when a page of its picture is refused (A3)" },
+};
+
 /* Devices begin after the machine.  Here is what they must not be given. */
 static bool refuse_device(DeviceListener *listener, const QDict *opts,
                           bool from_json, Error **errp)
@@ -263,16 +273,16 @@ static bool refuse_device(DeviceListener *listener, const QDict *opts,
     ERRP_GUARD();
     const char *driver = qdict_get_try_str(opts, "driver");
 
-    if (!driver) {
-        return false;
+    for (int i = 0; driver && i < ARRAY_SIZE(refused); i++) {
+        if (g_str_has_prefix(driver, refused[i].prefix)) {
+            error_setg(errp, "-machine appsheath has no %s: %s", driver,
+                       refused[i].why);
+            return false;
+        }
     }
-    if (g_str_has_prefix(driver, "vfio-") ||
-        g_str_has_prefix(driver, "vhost-")) {
-        error_setg(errp, "-machine appsheath has no %s: it would reach RAM "
-                   "past the arbiter (A2)", driver);
-    } else if (object_class_by_name(driver) &&
-               check_backends(driver, opts, errp) &&
-               g_str_equal(driver, "usb-host")) {
+    if (driver && object_class_by_name(driver) &&
+        check_backends(driver, opts, errp) &&
+        g_str_equal(driver, "usb-host")) {
         check_usb_host(opts, from_json, errp);
     }
     return false;

@@ -275,6 +275,13 @@ def test_passthrough(args):
                      '-device', f'{driver},host=0000:00:00.0')
 
 
+def test_no_such_device(args):
+    """T1,A3/devices that this machine does not have"""
+    for driver, why in (('virtio-input-host-pci', "the host's keys would go past the keyboard (T1)"),
+                        ('ramfb', 'it ends QEMU when a page of its picture is refused (A3)')):
+        qemu_refuses(args, f'has no {driver}: {why}', '-device', driver)
+
+
 # ---- the demo ----
 
 def test_demo_files(args):

@@ -322,29 +322,6 @@ static void test_busy_alloc(void)
     sheath_stop(s);
 }
 
-/* ramfb unmaps a whole line at its end, of which it mapped a part */
-static void test_busy_ramfb(void)
-{
-    Image im;
-    Sheath *s = start_with_context(&im, "-device ramfb");
-    uint64_t screen = FREE + 0x20000, next = screen + RAMFB_SIZE * PAGE;
-    Card a = ahci_start(s);
-
-    ahci_map(&a, next + PAGE, next);
-    ramfb_show(s, FREE, screen + PAGE - 0x80, PAGE);
-    g_assert_cmpuint(qom_number(s, ARBITER, "pinned-pages"), ==,
-                     2 + RAMFB_SIZE);
-    ramfb_show(s, FREE, screen, PAGE);
-    g_assert_cmpuint(qom_number(s, ARBITER, "pinned-pages"), ==,
-                     2 + RAMFB_SIZE);
-    put_list(s, &next, 1);
-    refused(s, "ALLOC", request_alloc(BASE, BASE + MiB, 1), AS_E_BUSY);
-    ahci_unmap(&a);
-    g_assert_cmpuint(qom_number(s, ARBITER, "pinned-pages"), ==, RAMFB_SIZE);
-    g_free(a.dev);
-    sheath_stop(s);
-}
-
 /* A7: a page that is protected already gives a device no mapping */
 static void test_map_protected(void)
 {
@@ -805,7 +782,6 @@ int main(int argc, char **argv)
     ADD("A2,A5/protect-very-high", test_protect_very_high);
     ADD("A6/busy-create", test_busy_create);
     ADD("A6/busy-alloc", test_busy_alloc);
-    ADD("A6/busy-ramfb", test_busy_ramfb);
     ADD("A7/map-protected", test_map_protected);
     ADD("A7/stopped", test_stopped);
     ADD("D4/queue", test_deputy_queue);

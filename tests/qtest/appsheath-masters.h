@@ -99,57 +99,6 @@ static inline uint32_t fw_cfg_dma(Sheath *s, uint64_t access, uint64_t to)
     return be32_to_cpu(qtest_readl(s->qts, access));
 }
 
-#define FW_CFG_SELECTOR 0x510
-#define FW_CFG_DATA     0x511
-#define FW_CFG_FILES    0x19
-#define FW_CFG_WRITE    16
-
-static inline void fw_cfg_read(Sheath *s, void *to, size_t len)
-{
-    for (uint8_t *at = to; len--; at++) {
-        *at = qtest_inb(s->qts, FW_CFG_DATA);
-    }
-}
-
-static inline uint16_t fw_cfg_file(Sheath *s, const char *name)
-{
-    struct { uint32_t size; uint16_t select, reserved; char name[56]; } file;
-    uint32_t count;
-
-    qtest_outw(s->qts, FW_CFG_SELECTOR, FW_CFG_FILES);
-    fw_cfg_read(s, &count, sizeof(count));
-    for (count = be32_to_cpu(count); count; count--) {
-        fw_cfg_read(s, &file, sizeof(file));
-        if (!strcmp(file.name, name)) {
-            return be16_to_cpu(file.select);
-        }
-    }
-    g_assert_not_reached();
-}
-
-#define RAMFB_XRGB 0x34325258
-#define RAMFB_SIZE 16               /* pixels each way, of 4 bytes */
-
-/* Maps @phys for (RAMFB_SIZE - 1) * stride + 4 * RAMFB_SIZE bytes; @at: scratch */
-static inline void ramfb_show(Sheath *s, uint64_t at, uint64_t phys,
-                              uint32_t stride)
-{
-    uint32_t config[] = {
-        cpu_to_be32(phys >> 32), cpu_to_be32(phys), cpu_to_be32(RAMFB_XRGB), 0,
-        cpu_to_be32(RAMFB_SIZE), cpu_to_be32(RAMFB_SIZE), cpu_to_be32(stride),
-    };
-    uint32_t select = fw_cfg_file(s, "etc/ramfb");
-
-    qtest_memwrite(s->qts, at + 16, config, sizeof(config));
-    qtest_writel(s->qts, at, cpu_to_be32(select << 16 | FW_CFG_SELECT |
-                                         FW_CFG_WRITE));
-    qtest_writel(s->qts, at + 4, cpu_to_be32(sizeof(config)));
-    qtest_writeq(s->qts, at + 8, cpu_to_be64(at + 16));
-    qtest_outl(s->qts, FW_CFG_DMA_HIGH, 0);
-    qtest_outl(s->qts, FW_CFG_DMA_LOW, cpu_to_be32(at));
-    g_assert_cmphex(qtest_readl(s->qts, at), ==, 0);
-}
-
 #define AHCI_DEVFN      QPCI_DEVFN(0x1f, 2)
 #define AHCI_BAR        5
 #define AHCI_GHC        0x04

@@ -22,6 +22,7 @@
 #include "qom/object.h"
 #include "appsheath/abi.h"
 #include "core/arbiter.h"
+#include "core/maps.h"
 
 #define TYPE_APPSHEATH_ARBITER "appsheath-arbiter"
 OBJECT_DECLARE_SIMPLE_TYPE(AppSheathArbiter, APPSHEATH_ARBITER)
@@ -81,7 +82,7 @@ struct AppSheathArbiter {
     uint32_t *pins;
     uint64_t pinned;
     QemuMutex maps_lock;
-    GHashTable *maps;               /* of devices (A6): offset -> GArray of lengths */
+    AsMaps *maps;
 
     ArbiterDenial log[ARBITER_LOG_SIZE];
     uint32_t log_first, log_count, log_lost;
