@@ -56,16 +56,16 @@ sed -i '$d' "$src/b.c"
 rm "$ins"/*
 anew() {        # as if unpacked just now
     rm -rf "$src/.appsheath"
-    seq 1 14 >"$src/a.c"
+    seq 1 15 >"$src/a.c"
     printf 'one()\n{\n    return x;\n}\n\ntwo()\n{\n    return x;\n}\n' >"$src/b.c"
     echo c >"$src/c.c"
     graft --pristine
 }
-for n in $(seq 1 14); do printf 'rule A1\nwhy x\ntest y\nafter |%s\ninsert |n\n' "$n"; done | sed '1i file a.c' >"$ins/a"
+for n in $(seq 1 15); do printf 'rule A1\nwhy x\ntest y\nafter |%s\ninsert |n\n' "$n"; done | sed '1i file a.c' >"$ins/a"
 { echo file b.c; for l in 'one()' 'two()'; do printf 'rule A1\nwhy x\ntest y\nwithin |%s\nafter |{\ninsert |n\n' "$l"; done; } >"$ins/b"
-sixteen() { anew && graft && check; }
-test_that 'sixteen inserts are fine' sixteen
+seventeen() { anew && graft && check; }
+test_that 'seventeen inserts are fine' seventeen
 printf 'file c.c\nrule A1\nwhy x\ntest y\nbefore |c\ninsert |n\nrule A1\nwhy x\ntest y\nafter |c\ninsert |n\n' >"$ins/c"
 anew; graft
-test_that 'eighteen are too many' says 1 '18 insertions, 18 lines' check
+test_that 'nineteen are too many' says 1 '19 insertions, 19 lines' check
 plan

@@ -277,8 +277,8 @@ def test_passthrough(args):
 
 def test_no_such_device(args):
     """T1,A3/devices that this machine does not have"""
-    for driver, why in (('virtio-input-host-pci', "the host's keys would go past the keyboard (T1)"),
-                        ('ramfb', 'it ends QEMU when a page of its picture is refused (A3)')):
+    for driver, why in (('virtio-input-host-pci', "the host's keys would go past the keyboard"),
+                        ('ramfb', 'it ends QEMU when a page of its picture is refused')):
         qemu_refuses(args, f'has no {driver}: {why}', '-device', driver)
 
 
