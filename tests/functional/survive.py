@@ -7,6 +7,9 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, 'tests'))
+from tap import Tap                     # noqa: E402
+
 QEMU = os.environ.get('APPSHEATH_QEMU', f'{TOP}/build/bin/qemu-system-x86_64')
 SOURCE = f'{TOP}/tests/functional/legacy.S'
 LIMIT = 30 * float(os.environ.get('APPSHEATH_SLOW', '1'))
@@ -17,7 +20,6 @@ WAYS = (
 
 
 def survives(way, work):
-    """None, or what is wrong"""
     kernel = os.path.join(work, 'kernel.elf')
     subprocess.run(['gcc', '-m32', '-nostdlib', '-static', '-no-pie', '-Wl,--build-id=none', '-Wl,-e,start',
                     '-Wl,-Ttext-segment=0x100000',
@@ -29,24 +31,15 @@ def survives(way, work):
                           timeout=LIMIT, check=False)
     with open(f'{work}/log', encoding='utf-8') as f:
         if done.returncode or 'Triple fault' not in f.read():
-            return f'status {done.returncode}, no triple fault\n{done.stderr}'
-    return None
+            raise OSError(f'status {done.returncode}, no triple fault\n{done.stderr}')
 
 
 def main():
-    failed = 0
+    tap = Tap()
     with tempfile.TemporaryDirectory(prefix='appsheath-survive.') as work:
-        for number, (what, way) in enumerate(WAYS, 1):
-            try:
-                wrong = survives(way, work)
-            except (subprocess.SubprocessError, OSError) as e:
-                wrong = str(e)
-            for line in (wrong or '').splitlines():
-                print(f'# {line}')
-            print(f'{"not ok" if wrong else "ok"} {number} - {what}')
-            failed += bool(wrong)
-    print(f'1..{len(WAYS)}')
-    return 1 if failed else 0
+        for what, way in WAYS:
+            tap.attempt(what, lambda way=way: survives(way, work), (subprocess.SubprocessError, OSError))
+    return tap.end()
 
 
 if __name__ == '__main__':
