@@ -28,7 +28,7 @@ KEY = 'docs/system/key.rst'
 KEYBOARD = 'docs/system/keyboard.rst'
 LIMIT = 60
 # Where a line about a key is told: of one key, of its USB side, of all keys
-KEY_SOURCES = ('core/key.c', 'hw/appsheath/usbhost.c', 'hw/appsheath/tdma.c')
+KEY_SOURCES = ('core/key.c', 'hw/appsheath/usbhost.c', 'hw/appsheath/tdma-create.c')
 KEY_LINE = re.compile(r'"((?:keys?[ :\']|not an? |two keys )[^"%]*)"')
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The arbiter's tables, driven as the controller (hw/appsheath/tdma.c) and the
+ * The arbiter's tables, driven as the controller (hw/appsheath/tdma*.c) and the
  * port (target/i386/slb/port.c) drive them: one request at a time, programs
  * and hardware's kills in between.
  *
@@ -239,7 +239,7 @@ static void take_list(Input *in, Request *r)
     }
 }
 
-/* tdma.c: step_add_pages() */
+/* tdma-create.c: step_add_pages() */
 static bool add_pages(Machine *m, Request *r, AsContext *c, uint64_t va)
 {
     uint64_t bad = UINT64_MAX, want_bad = UINT64_MAX;
@@ -421,7 +421,7 @@ static void offer(Machine *m, Input *in)
     }
 }
 
-/* tdma.c: claim_offer(), mark_channel() */
+/* tdma-requests.c: claim_offer(), mark_channel() */
 static void open_channel(Machine *m, Input *in)
 {
     int slot = take(in, 1) % CONTEXTS;
@@ -627,7 +627,7 @@ static void dma(Machine *m, Input *in)
 }
 
 /* A closing channel marks what it finds in the window, so as bury() does it
- * in tdma.c, before as_hide() has taken the pages from there or after */
+ * in tdma-requests.c, before as_hide() has taken the pages from there or after */
 static void step(Machine *m, Input *in)
 {
     switch (take(in, 1) % 14) {

@@ -388,7 +388,7 @@ done:  skip
 }
 
 /* ------------------------------------------------------------------ */
-/* The controller: hw/appsheath/tdma.c                                 */
+/* The controller: hw/appsheath/tdma*.c                                */
 /* ------------------------------------------------------------------ */
 
 /* stop_world(step_add_pages): judge_page(), lock_page(); the device runs on.

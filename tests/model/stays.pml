@@ -207,7 +207,7 @@ inline context_free(c)
     context[c].condemned = 0; v = 0
 }
 
-/* slb_throw_out() of each vCPU, as_hide(): step_hide() of tdma.c */
+/* slb_throw_out() of each vCPU, as_hide(): step_hide() of tdma-requests.c */
 inline step_hide(c)
 {
     for (v : 0 .. CPUS - 1) {
@@ -222,7 +222,7 @@ inline step_hide(c)
     context[c].alive = 0; context[c].condemned = 0; v = 0
 }
 
-/* tdma.c: one thing after the other; what is condemned comes first */
+/* tdma_run(): one thing after the other; what is condemned comes first */
 proctype controller()
 {
     byte c, v;
