@@ -2,7 +2,8 @@
 /*
  * AppSheath: a vCPU's SLB and its stays in contexts.
  *
- *   ops.c    what QEMU asks the CPU: TLB fills, interrupts (W, E1, A2)
+ *   ops.c    what QEMU asks the CPU: interrupts, exits, gates (X2, E8)
+ *   fill.c   TLB fills and faults (W, E1, A2, F)
  *   stay.c   entering and leaving, frames (E, X)
  *   cache.c  the SLB itself
  *   port.c   the register page (P)
@@ -132,9 +133,24 @@ uint64_t slb_mode(CPUX86State *env);
 
 /* ops.c */
 
+/** upstream - QEMU's own functions, which ours call; set by slb_install() */
+extern const TCGCPUOps *upstream;
+
+/* fill.c */
+
 /** slb_fault - raise F1 or F2 as an event; does not return */
 G_NORETURN void slb_fault(AppSheathSlb *s, uint32_t cause, uint64_t addr,
                           MMUAccessType access, uintptr_t ra);
+
+/** sheath_tlb_fill - W, E1, A2: TCGCPUOps.tlb_fill */
+bool sheath_tlb_fill(CPUState *cs, vaddr addr, int size, MMUAccessType access,
+                     int mmu_idx, bool probe, uintptr_t ra);
+
+/** sheath_transaction_failed - A2, P4: TCGCPUOps.do_transaction_failed */
+void sheath_transaction_failed(CPUState *cs, hwaddr phys, vaddr addr,
+                               unsigned size, MMUAccessType access,
+                               int mmu_idx, MemTxAttrs attrs,
+                               MemTxResult response, uintptr_t ra);
 
 /* port.c */
 
