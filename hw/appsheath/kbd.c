@@ -528,7 +528,7 @@ void appsheath_kbd_show(AppSheathKbd *k, const char *name)
     kbd_change_owner(k, false);
 }
 
-/* Again and again with the same line: see show_line() in tdma-requests.c */
+/* Again and again with the same line: see tdma_show_line() in tdma-requests.c */
 void appsheath_kbd_text(AppSheathKbd *k, const char *line)
 {
     char text[sizeof(k->text)];

@@ -40,7 +40,7 @@ static void stop_world_work(CPUState *cpu, run_on_cpu_data data)
 }
 
 /* Run @step while no vCPU runs (A7); false: the machine was reset instead */
-bool coroutine_fn stop_world(Work *w, void (*step)(Work *))
+bool coroutine_fn tdma_stop_world(Work *w, void (*step)(Work *))
 {
     w->co = qemu_coroutine_self();
     w->step = step;
@@ -125,8 +125,8 @@ static void coroutine_fn in_thread(ThreadPoolFunc *work, void *opaque)
     timer_free(k.timer);
 }
 
-bool coroutine_fn zero_pages(AppSheathTdma *s, uint64_t *frames,
-                             uint64_t count, unsigned from)
+bool coroutine_fn tdma_zero_pages(AppSheathTdma *s, uint64_t *frames,
+                                  uint64_t count, unsigned from)
 {
     Zeroing z = {
         .s = s, .epoch = s->epoch, .frames = frames, .count = count,
@@ -143,7 +143,7 @@ bool coroutine_fn zero_pages(AppSheathTdma *s, uint64_t *frames,
 /* CREATE                                                              */
 /* ------------------------------------------------------------------ */
 
-void step_add_pages(Work *w)
+void tdma_step_add_pages(Work *w)
 {
     QEMU_LOCK_GUARD(&w->s->arbiter->lock);
     if (w->req.op == AS_OP_ALLOC && !w->context->alive) {
@@ -322,8 +322,8 @@ static bool coroutine_fn zero_tail(Work *w)
     if (!AS_GUARD(L3_TAIL)) {
         return true;
     }
-    return zero_pages(w->s, w->frames + first, w->req.count - first,
-                      w->image.image_bytes % AS_PAGE_SIZE);
+    return tdma_zero_pages(w->s, w->frames + first, w->req.count - first,
+                           w->image.image_bytes % AS_PAGE_SIZE);
 }
 
 static uint32_t coroutine_fn finish_context(Work *w, const char *name,
@@ -376,7 +376,7 @@ static void unlock_context(Work *w)
     as_context_free(core(w->s), w->context);
 }
 
-uint32_t coroutine_fn do_create(Work *w)
+uint32_t coroutine_fn tdma_do_create(Work *w)
 {
     AppSheathTdma *s = w->s;
     uint32_t status;
@@ -384,7 +384,7 @@ uint32_t coroutine_fn do_create(Work *w)
     if (!as_range_is_good(core(s), w->req.psp, w->req.count)) {
         return AS_E_ADDRESS;
     }
-    if (!read_list(w)) {
+    if (!tdma_read_list(w)) {
         return AS_E_LIST;
     }
     WITH_QEMU_LOCK_GUARD(&s->arbiter->lock) {
@@ -394,7 +394,7 @@ uint32_t coroutine_fn do_create(Work *w)
     s->doomed = false;
     s->doomed_base = 0;
     w->status = AS_PENDING;     /* until the pages are locked */
-    if (!stop_world(w, step_add_pages)) {
+    if (!tdma_stop_world(w, tdma_step_add_pages)) {
         status = ABORTED;
     } else {
         status = w->status ?: make_context(w);

@@ -8,7 +8,7 @@
  *
  * One coroutine in the main loop does one thing after the other.  What must
  * be atomic towards the vCPUs is done while all of them are stopped
- * (stop_world); what takes long is done by a thread (in_thread).
+ * (tdma_stop_world); what takes long is done by a thread (in_thread).
  */
 #ifndef APPSHEATH_TDMA_INTERNAL_H
 #define APPSHEATH_TDMA_INTERNAL_H
@@ -65,11 +65,11 @@ static inline bool aborted(const Work *w)
 
 /* tdma.c */
 
-/** raise_irq - send MSI-X message @vector, AS_IRQ_*, soon; any thread */
-void raise_irq(AppSheathTdma *s, unsigned vector);
+/** tdma_raise_irq - send MSI-X message @vector, AS_IRQ_*, soon; any thread */
+void tdma_raise_irq(AppSheathTdma *s, unsigned vector);
 
 /**
- * note - tell the 'visor what it did not ask for; with the BQL
+ * tdma_note - tell the 'visor what it did not ask for; with the BQL
  * @what: AS_NOTE_*
  * @psp: context that it is about, or 0
  * @va: window page, or 0
@@ -77,77 +77,77 @@ void raise_irq(AppSheathTdma *s, unsigned vector);
  *
  * Where too many wait already, this one is counted as lost.
  */
-void note(AppSheathTdma *s, uint32_t what, uint64_t psp, uint64_t va,
-          uint64_t page);
+void tdma_note(AppSheathTdma *s, uint32_t what, uint64_t psp, uint64_t va,
+               uint64_t page);
 
 /**
- * write_guest - D4: write to memory as an untrusted device would
+ * tdma_write_guest - D4: write to memory as an untrusted device would
  *
  * Returns false where that is denied, or where there is no RAM.
  */
-bool write_guest(AppSheathTdma *s, uint64_t addr, const void *buf,
-                 uint64_t len);
+bool tdma_write_guest(AppSheathTdma *s, uint64_t addr, const void *buf,
+                      uint64_t len);
 
-/** read_list - read the page list to @w->frames; false: it cannot be read */
-bool read_list(Work *w);
+/** tdma_read_list - read the page list to @w->frames; false: it cannot be read */
+bool tdma_read_list(Work *w);
 
 /* tdma-create.c */
 
 /**
- * stop_world - A7: run @step while no vCPU runs, under zero_lock
+ * tdma_stop_world - A7: run @step while no vCPU runs, under zero_lock
  *
  * Returns false if the machine was reset instead.
  */
-bool coroutine_fn stop_world(Work *w, void (*step)(Work *));
+bool coroutine_fn tdma_stop_world(Work *w, void (*step)(Work *));
 
 /**
- * zero_pages - A8: zero pages that nobody can use, by a thread
+ * tdma_zero_pages - A8: zero pages that nobody can use, by a thread
  * @frames: of the pages
  * @count: how many; 0 is fine
  * @from: first byte to zero in the first page
  *
  * Returns false if the machine was reset meanwhile.
  */
-bool coroutine_fn zero_pages(AppSheathTdma *s, uint64_t *frames,
-                             uint64_t count, unsigned from);
+bool coroutine_fn tdma_zero_pages(AppSheathTdma *s, uint64_t *frames,
+                                  uint64_t count, unsigned from);
 
 /**
- * step_add_pages - for stop_world(): lock the pages of a CREATE or ALLOC (A7)
+ * tdma_step_add_pages - for tdma_stop_world(): lock the pages of a CREATE or ALLOC (A7)
  *
  * Sets @w->status, and @w->bad to the page that is at fault.
  */
-void step_add_pages(Work *w);
+void tdma_step_add_pages(Work *w);
 
-/** do_create - L: the request CREATE; status, or ABORTED */
-uint32_t coroutine_fn do_create(Work *w);
+/** tdma_do_create - L: the request CREATE; status, or ABORTED */
+uint32_t coroutine_fn tdma_do_create(Work *w);
 
 /* tdma-requests.c */
 
-/** do_alloc - the request ALLOC; status, or ABORTED */
-uint32_t coroutine_fn do_alloc(Work *w);
-/** do_destroy - A8: the request DESTROY; status, or ABORTED */
-uint32_t coroutine_fn do_destroy(Work *w);
-/** do_open - P5: the request OPEN; status, or ABORTED */
-uint32_t coroutine_fn do_open(Work *w);
-/** do_close - the request CLOSE; status */
-uint32_t coroutine_fn do_close(Work *w);
-/** do_query - the request QUERY; status */
-uint32_t coroutine_fn do_query(Work *w);
+/** tdma_do_alloc - the request ALLOC; status, or ABORTED */
+uint32_t coroutine_fn tdma_do_alloc(Work *w);
+/** tdma_do_destroy - A8: the request DESTROY; status, or ABORTED */
+uint32_t coroutine_fn tdma_do_destroy(Work *w);
+/** tdma_do_open - P5: the request OPEN; status, or ABORTED */
+uint32_t coroutine_fn tdma_do_open(Work *w);
+/** tdma_do_close - the request CLOSE; status */
+uint32_t coroutine_fn tdma_do_close(Work *w);
+/** tdma_do_query - the request QUERY; status */
+uint32_t coroutine_fn tdma_do_query(Work *w);
 
-/** caps - AS_CAP_*: what this machine can do */
-uint64_t caps(const AppSheathTdma *s);
+/** tdma_caps - AS_CAP_*: what this machine can do */
+uint64_t tdma_caps(const AppSheathTdma *s);
 
-/** show_line - T4: the timer: show the open line as it is now, and again soon */
-void show_line(void *opaque);
+/** tdma_show_line - T4: the timer: show the open line as it is now, and again soon */
+void tdma_show_line(void *opaque);
 
 /**
- * kill_context - A8, X5: throw all vCPUs out of @w->context, zero and free it
+ * tdma_kill_context - A8, X5: throw all vCPUs out of @w->context, zero and free it
  *
  * Returns AS_OK, or ABORTED.
  */
-uint32_t coroutine_fn kill_context(Work *w);
+uint32_t coroutine_fn tdma_kill_context(Work *w);
 
-/** bury_condemned - X4: zero and free one context of the list, which has one */
-void coroutine_fn bury_condemned(AppSheathTdma *s);
+/** tdma_bury_condemned - X4: zero and free one context of the list, which has one */
+void coroutine_fn tdma_bury_condemned(AppSheathTdma *s);
 
 #endif /* APPSHEATH_TDMA_INTERNAL_H */

@@ -59,11 +59,11 @@ static void key_event(void *opaque, uint16_t code, bool down)
     as_store32(entry + 4, code | (uint32_t)down << 16);
     smp_wmb();          /* the program sees the entry before its number */
     as_store32(channel_at(ch, AS_RING_PRODUCED), ++ch->produced);
-    raise_irq(s, AS_IRQ_INPUT);                                 /* T5 */
+    tdma_raise_irq(s, AS_IRQ_INPUT);                                 /* T5 */
 }
 
 /* T4: one line, which the keyboard makes printable */
-void show_line(void *opaque)
+void tdma_show_line(void *opaque)
 {
     AppSheathTdma *s = opaque;
     char text[AS_NAME_MAX + 1] = "";
@@ -117,7 +117,7 @@ static void start_channel(AppSheathTdma *s, TdmaChannel *ch)
     trace_appsheath_channel(c->psp, ch->use.va, "opened");
     if (ch == &s->line) {
         appsheath_kbd_show(s->kbd, c->name);
-        show_line(s);
+        tdma_show_line(s);
         return;
     }
     memset(channel_at(ch, 0), 0, AS_RING_ENTRIES);
@@ -171,7 +171,7 @@ static bool coroutine_fn bury(AppSheathTdma *s, AsContext *c)
     g_autofree uint64_t *frames = frames_of(c);
 
     close_channels_of(s, c);
-    if (!zero_pages(s, frames, AS_GUARD(A8_KILL) ? c->page_count : 0, 0)) {
+    if (!tdma_zero_pages(s, frames, AS_GUARD(A8_KILL) ? c->page_count : 0, 0)) {
         return false;
     }
     WITH_QEMU_LOCK_GUARD(&s->arbiter->lock) {
@@ -180,16 +180,16 @@ static bool coroutine_fn bury(AppSheathTdma *s, AsContext *c)
     return true;
 }
 
-uint32_t coroutine_fn kill_context(Work *w)
+uint32_t coroutine_fn tdma_kill_context(Work *w)
 {
     close_channels_of(w->s, w->context);
-    if (!stop_world(w, step_hide) || !bury(w->s, w->context)) {
+    if (!tdma_stop_world(w, step_hide) || !bury(w->s, w->context)) {
         return ABORTED;
     }
     return AS_OK;
 }
 
-void coroutine_fn bury_condemned(AppSheathTdma *s)
+void coroutine_fn tdma_bury_condemned(AppSheathTdma *s)
 {
     TdmaCondemned *it = NULL;
     uint64_t psp;
@@ -200,7 +200,7 @@ void coroutine_fn bury_condemned(AppSheathTdma *s)
     }
     psp = it->context->psp;
     if (bury(s, it->context)) {
-        note(s, AS_NOTE_KILLED, psp, 0, 0);
+        tdma_note(s, AS_NOTE_KILLED, psp, 0, 0);
     }
     g_free(it);
 }
@@ -277,7 +277,7 @@ static void pages_arrived(Work *w)
     }
 }
 
-uint32_t coroutine_fn do_alloc(Work *w)
+uint32_t coroutine_fn tdma_do_alloc(Work *w)
 {
     AppSheathTdma *s = w->s;
 
@@ -285,27 +285,27 @@ uint32_t coroutine_fn do_alloc(Work *w)
         !as_range_is_good(core(s), w->req.va, w->req.count)) {
         return AS_E_ADDRESS;
     }
-    if (!read_list(w)) {
+    if (!tdma_read_list(w)) {
         return AS_E_LIST;
     }
     if (!find_context(w)) {
         return AS_E_CONTEXT;
     }
-    if (!stop_world(w, step_add_pages)) {
+    if (!tdma_stop_world(w, tdma_step_add_pages)) {
         return ABORTED;
     }
     if (w->status) {
         w->req.result = w->bad;
         return w->status;
     }
-    if (!zero_pages(s, w->frames, AS_GUARD(A8_ALLOC) ? w->req.count : 0, 0)) {
+    if (!tdma_zero_pages(s, w->frames, AS_GUARD(A8_ALLOC) ? w->req.count : 0, 0)) {
         return ABORTED;
     }
     pages_arrived(w);
     return w->context->alive ? AS_OK : AS_E_KILLED;
 }
 
-uint32_t coroutine_fn do_destroy(Work *w)
+uint32_t coroutine_fn tdma_do_destroy(Work *w)
 {
     AppSheathTdma *s = w->s;
 
@@ -319,7 +319,7 @@ uint32_t coroutine_fn do_destroy(Work *w)
         s->doomed_base = 0;
         return AS_OK;
     }
-    return kill_context(w);
+    return tdma_kill_context(w);
 }
 
 static TdmaChannel *channel_for(AppSheathTdma *s, const AsOffer *use)
@@ -379,14 +379,14 @@ static void step_open(Work *w)
     }
 }
 
-uint32_t coroutine_fn do_open(Work *w)
+uint32_t coroutine_fn tdma_do_open(Work *w)
 {
     uint32_t status = judge_channel(w, &w->use);
 
     if (status) {
         return status;
     }
-    if (!stop_world(w, step_open)) {
+    if (!tdma_stop_world(w, step_open)) {
         return ABORTED;
     }
     if (!w->status) {
@@ -395,7 +395,7 @@ uint32_t coroutine_fn do_open(Work *w)
     return w->status;
 }
 
-uint32_t coroutine_fn do_close(Work *w)
+uint32_t coroutine_fn tdma_do_close(Work *w)
 {
     AsOffer use;
     uint32_t status = judge_channel(w, &use);
@@ -416,7 +416,7 @@ uint32_t coroutine_fn do_close(Work *w)
 /* QUERY                                                               */
 /* ------------------------------------------------------------------ */
 
-uint64_t caps(const AppSheathTdma *s)
+uint64_t tdma_caps(const AppSheathTdma *s)
 {
     return (s->hash ? AS_CAP_HASH : 0) | AS_CAP_OPEN_CONTEXT |
            (s->kbd ? AS_CAP_LCD : 0);
@@ -425,7 +425,7 @@ uint64_t caps(const AppSheathTdma *s)
 static void add_summary(AppSheathTdma *s, GByteArray *out)
 {
     struct as_summary sum = {
-        .caps = cpu_to_le64(caps(s)),
+        .caps = cpu_to_le64(tdma_caps(s)),
         .window_base = cpu_to_le64(core(s)->window_base),
         .window_size = cpu_to_le64(core(s)->window_size),
         .contexts = cpu_to_le64(g_hash_table_size(core(s)->contexts)),
@@ -486,7 +486,7 @@ static void collect(Work *w, GByteArray *out)
     }
 }
 
-uint32_t coroutine_fn do_query(Work *w)
+uint32_t coroutine_fn tdma_do_query(Work *w)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
     bool pages = w->req.device == AS_QUERY_PAGES;
@@ -503,7 +503,7 @@ uint32_t coroutine_fn do_query(Work *w)
     }
     collect(w, out);
     len = MIN(out->len, w->req.len);
-    if (len && !write_guest(w->s, w->req.list, out->data, len)) {
+    if (len && !tdma_write_guest(w->s, w->req.list, out->data, len)) {
         return AS_E_LIST;
     }
     w->req.result = len;

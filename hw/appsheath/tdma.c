@@ -20,7 +20,7 @@
 
 /* A message goes wherever the 'visor says, be it a device: never out of our
  * coroutine, in which device code must not run.  Any thread. */
-void raise_irq(AppSheathTdma *s, unsigned vector)
+void tdma_raise_irq(AppSheathTdma *s, unsigned vector)
 {
     qatomic_or(&s->irqs, 1u << vector);
     qemu_bh_schedule(s->irq_bh);
@@ -38,8 +38,8 @@ static void send_irqs(void *opaque)
     }
 }
 
-void note(AppSheathTdma *s, uint32_t what, uint64_t psp, uint64_t va,
-          uint64_t page)
+void tdma_note(AppSheathTdma *s, uint32_t what, uint64_t psp, uint64_t va,
+               uint64_t page)
 {
     if (s->note_count == TDMA_NOTES) {
         s->note_lost++;
@@ -47,7 +47,7 @@ void note(AppSheathTdma *s, uint32_t what, uint64_t psp, uint64_t va,
     }
     s->notes[(s->note_first + s->note_count++) % TDMA_NOTES] =
         (TdmaNote) { .what = what, .psp = psp, .va = va, .page = page };
-    raise_irq(s, AS_IRQ_NOTE);
+    tdma_raise_irq(s, AS_IRQ_NOTE);
 }
 
 static void note_pop(AppSheathTdma *s)
@@ -89,13 +89,13 @@ static bool read_guest(AppSheathTdma *s, uint64_t addr, void *buf, uint64_t len)
     return transfer(s, addr, buf, len, DMA_DIRECTION_TO_DEVICE);
 }
 
-bool write_guest(AppSheathTdma *s, uint64_t addr, const void *buf,
-                 uint64_t len)
+bool tdma_write_guest(AppSheathTdma *s, uint64_t addr, const void *buf,
+                      uint64_t len)
 {
     return transfer(s, addr, (void *)buf, len, DMA_DIRECTION_FROM_DEVICE);
 }
 
-bool read_list(Work *w)
+bool tdma_read_list(Work *w)
 {
     uint32_t count = w->req.count;
     g_autofree uint64_t *list = g_new(uint64_t, count);
@@ -126,18 +126,18 @@ typedef struct Op {
 
 static const Op ops[] = {
     [AS_OP_CREATE] = { "CREATE",
-        USES_PSP | USES_LIST | USES_COUNT | MAY_OPEN, do_create },
+        USES_PSP | USES_LIST | USES_COUNT | MAY_OPEN, tdma_do_create },
     [AS_OP_ALLOC] = { "ALLOC",
-        USES_PSP | USES_VA | USES_LIST | USES_COUNT, do_alloc },
-    [AS_OP_DESTROY] = { "DESTROY", USES_PSP, do_destroy },
+        USES_PSP | USES_VA | USES_LIST | USES_COUNT, tdma_do_alloc },
+    [AS_OP_DESTROY] = { "DESTROY", USES_PSP, tdma_do_destroy },
     [AS_OP_OPEN] = { "OPEN",
         USES_PSP | USES_VA | USES_DEVICE | USES_DIRECTION | USES_LEN,
-        do_open },
+        tdma_do_open },
     [AS_OP_CLOSE] = { "CLOSE",
         USES_PSP | USES_VA | USES_DEVICE | USES_DIRECTION | USES_LEN,
-        do_close },
+        tdma_do_close },
     [AS_OP_QUERY] = { "QUERY",
-        USES_PSP | USES_LIST | USES_DEVICE | USES_LEN, do_query },
+        USES_PSP | USES_LIST | USES_DEVICE | USES_LEN, tdma_do_query },
 };
 
 static const char *status_name(uint32_t status)
@@ -220,10 +220,10 @@ static void answer(AppSheathTdma *s, uint64_t addr, uint32_t status,
 {
     uint32_t words[2] = { cpu_to_le32(status), cpu_to_le32(result) };
 
-    write_guest(s, addr + offsetof(struct as_request, result), &words[1], 4);
-    write_guest(s, addr + offsetof(struct as_request, status), &words[0], 4);
+    tdma_write_guest(s, addr + offsetof(struct as_request, result), &words[1], 4);
+    tdma_write_guest(s, addr + offsetof(struct as_request, status), &words[0], 4);
     s->done++;
-    raise_irq(s, AS_IRQ_DONE);
+    tdma_raise_irq(s, AS_IRQ_DONE);
 }
 
 static void coroutine_fn one_request(AppSheathTdma *s)
@@ -271,7 +271,7 @@ static void coroutine_fn reset_controller(AppSheathTdma *s)
     Work w = { .s = s, .epoch = s->epoch };
 
     while (!aborted(&w) && (w.context = any_living(s))) {
-        kill_context(&w);
+        tdma_kill_context(&w);
     }
     if (!aborted(&w)) {
         reset_registers(s);
@@ -303,7 +303,7 @@ static void coroutine_fn tdma_run(void *opaque)
 
     for (;;) {
         if (has_condemned(s)) {
-            bury_condemned(s);
+            tdma_bury_condemned(s);
         } else if (s->reset_wanted) {
             reset_controller(s);
         } else if (has_requests(s)) {
@@ -417,7 +417,7 @@ static uint64_t tdma_read(void *opaque, hwaddr reg, unsigned size)
     case AS_REG_VERSION:
         return AS_ABI_VERSION;
     case AS_REG_CAPS ... AS_REG_CAPS + 4:
-        return half(caps(s), reg);
+        return half(tdma_caps(s), reg);
     case AS_REG_WINDOW_BASE ... AS_REG_WINDOW_BASE + 4:
         return half(core(s)->window_base, reg);
     case AS_REG_WINDOW_SIZE ... AS_REG_WINDOW_SIZE + 4:
@@ -510,17 +510,17 @@ static const MemoryRegionOps tdma_ops = {
 
 static void on_denied(void *opaque)
 {
-    raise_irq(opaque, AS_IRQ_LOG);
+    tdma_raise_irq(opaque, AS_IRQ_LOG);
 }
 
 static void on_released(void *opaque, uint64_t psp, uint64_t va, uint64_t page)
 {
-    note(opaque, AS_NOTE_RELEASED, psp, va, page);
+    tdma_note(opaque, AS_NOTE_RELEASED, psp, va, page);
 }
 
 static void on_taken(void *opaque, uint64_t psp, uint64_t va)
 {
-    note(opaque, AS_NOTE_TAKEN, psp, va, 0);
+    tdma_note(opaque, AS_NOTE_TAKEN, psp, va, 0);
 }
 
 static void on_condemned(void *opaque, AsContext *context)
@@ -550,7 +550,7 @@ static void tdma_key_changed(void *opaque)
     s->key_state = appsheath_usbhost_present(&s->usb) ? AS_KEY_PRESENT
                                                       : AS_KEY_NONE;
     appsheath_kbd_alert(s->kbd, NULL);
-    note(s, AS_NOTE_KEY, 0, 0, 0);
+    tdma_note(s, AS_NOTE_KEY, 0, 0, 0);
 }
 
 static void tdma_realize(PCIDevice *dev, Error **errp)
@@ -574,7 +574,7 @@ static void tdma_realize(PCIDevice *dev, Error **errp)
     qemu_mutex_init(&s->zero_lock);
     s->work_bh = qemu_bh_new(tdma_work, s);
     s->irq_bh = qemu_bh_new(send_irqs, s);
-    s->line_timer = timer_new_ms(QEMU_CLOCK_REALTIME, show_line, s);
+    s->line_timer = timer_new_ms(QEMU_CLOCK_REALTIME, tdma_show_line, s);
     appsheath_usbhost_init(&s->usb, DEVICE(s), tdma_key_changed, s);
     s->arbiter->events_opaque = s;
     s->arbiter->events = &tdma_events;

@@ -239,7 +239,7 @@ static void take_list(Input *in, Request *r)
     }
 }
 
-/* tdma-create.c: step_add_pages() */
+/* tdma-create.c: tdma_step_add_pages() */
 static bool add_pages(Machine *m, Request *r, AsContext *c, uint64_t va)
 {
     uint64_t bad = UINT64_MAX, want_bad = UINT64_MAX;
@@ -321,7 +321,7 @@ static void finish_create(Machine *m, Input *in)
     m->making.context = NULL;
 }
 
-/* do_alloc(); until it is finished hardware may kill the context */
+/* tdma_do_alloc(); until it is finished hardware may kill the context */
 static void alloc(Machine *m, Input *in)
 {
     AsContext *c = m->living[take(in, 1) % CONTEXTS];

@@ -123,7 +123,7 @@ Page page[RAM];
 Context context[2];
 Cpu cpu[2];
 byte by_va[VAS];
-bit stopped;                /* stop_world() */
+bit stopped;                /* tdma_stop_world() */
 bit rcu;                    /* a device is in the middle of a short transfer */
 bit aborted;                /* the machine was reset during this request */
 byte channel = NONE, ring = NONE;
@@ -391,7 +391,7 @@ done:  skip
 /* The controller: hw/appsheath/tdma*.c                                */
 /* ------------------------------------------------------------------ */
 
-/* stop_world(step_add_pages): judge_page(), lock_page(); the device runs on.
+/* tdma_stop_world(tdma_step_add_pages): judge_page(), lock_page(); the device runs on.
  * good: is the page locked? */
 inline add_page(c, a, f)
 {
@@ -462,7 +462,7 @@ inline bury(c)
     }
 }
 
-/* do_create() with a list of one page, the PSP; doomed ones end as those
+/* tdma_do_create() with a list of one page, the PSP; doomed ones end as those
  * that are not on the key do */
 inline create()
 {
@@ -499,7 +499,7 @@ inline create()
     }
 }
 
-/* do_alloc() of one page */
+/* tdma_do_alloc() of one page */
 inline alloc()
 {
     atomic {
@@ -522,11 +522,11 @@ inline alloc()
 
 #define inside(v, c) (cpu[v].ctx == c && ON(X5_THROW))
 
-/* kill_context(): step_hide(), bury() */
+/* tdma_kill_context(): step_hide(), bury() */
 inline kill(c)
 {
     atomic { close_channels(c) };
-    atomic { all_stand && !stopped ->           /* stop_world(step_hide) */
+    atomic { all_stand && !stopped ->           /* tdma_stop_world(step_hide) */
         if :: aborted -> goto done :: else fi;
         if :: inside(0, c) -> step_out(0, c) :: else fi;
         if :: inside(1, c) -> step_out(1, c) :: else fi;
@@ -539,14 +539,14 @@ inline kill(c)
     bury(c)
 }
 
-/* do_destroy(); CTRL_RESET does it with each that lives (reset_controller()) */
+/* tdma_do_destroy(); CTRL_RESET does it with each that lives (reset_controller()) */
 inline destroy()
 {
     atomic { any(c, CTXS); if :: !context[c].alive -> goto done :: else fi };
     kill(c)
 }
 
-/* bury_condemned() */
+/* tdma_bury_condemned() */
 inline bury_condemned()
 {
     atomic { any(c, CTXS);
@@ -555,7 +555,7 @@ inline bury_condemned()
     bury(c)
 }
 
-/* do_open(), step_open(): of one page that is offered */
+/* tdma_do_open(), step_open(): of one page that is offered */
 inline open_channel()
 {
     atomic { any(c, CTXS); any(a, VAS);
@@ -585,7 +585,7 @@ again:
     :: !any_condemned -> destroy()
     :: !any_condemned && CHANNELS -> open_channel()
     :: !any_condemned && channel != NONE ->
-       atomic { channel = NONE; ring = NONE }       /* do_close() */
+       atomic { channel = NONE; ring = NONE }       /* tdma_do_close() */
     od;
 done:
     atomic { c = 0; f = 0; a = 0; i = 0; n = 0; good = 0; aborted = 0;

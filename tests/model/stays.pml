@@ -68,7 +68,7 @@ typedef Cpu {
 Context context[CTXS];
 Cpu cpu[CPUS];
 
-/* At a point where stop_world() can stop it */
+/* At a point where tdma_stop_world() can stop it */
 #if CPUS == 2
 #define all_stand (!cpu[0].busy && !cpu[1].busy)
 #else
@@ -228,18 +228,18 @@ proctype controller()
     byte c, v;
 
     do
-    :: atomic { any(c, CTXS);                   /* do_create() */
+    :: atomic { any(c, CTXS);                   /* tdma_do_create() */
         if
         :: !context[c].exists ->
            context[c].exists = 1; context[c].alive = 1; context[c].cpu = NONE
         :: else
         fi;
         c = 0 }
-    :: atomic { any(c, CTXS);                   /* kill_context() */
+    :: atomic { any(c, CTXS);                   /* tdma_kill_context() */
         if :: context[c].alive -> skip :: else -> c = 0; goto next fi };
-       atomic { all_stand -> step_hide(c) };        /* stop_world() */
+       atomic { all_stand -> step_hide(c) };        /* tdma_stop_world() */
        atomic { context_free(c); c = 0 }        /* bury() */
-    :: atomic { any(c, CTXS);                   /* bury_condemned() */
+    :: atomic { any(c, CTXS);                   /* tdma_bury_condemned() */
         if :: context[c].condemned -> context_free(c) :: else fi;
         c = 0 }
 next:  skip

@@ -301,8 +301,8 @@ static bool fill_ordinary(AppSheathSlb *s, vaddr addr, int size,
     /* Full address for the frame alone; QEMU reports what it is called with */
     s->fault = (SlbFault) { .cr2 = addr };
     s->telling = true;
-    ok = upstream->tlb_fill(s->cs, public_address(addr), size, access, base,
-                            probe, ra);
+    ok = slb_upstream->tlb_fill(s->cs, public_address(addr), size, access, base,
+                                probe, ra);
     s->telling = false;
     abandon_if_thrown(s);
     if (!ok || !fill_outside(s, addr, access, base, probe, ra)) {
@@ -392,8 +392,8 @@ static bool fill_at_base(AppSheathSlb *s, vaddr addr, int size,
         s->fault = (SlbFault) { .cr2 = addr };
     }
     s->telling = true;
-    ok = upstream->tlb_fill(s->cs, inside ? public_address(addr) : addr, size,
-                            access, mmu_idx, probe, ra);
+    ok = slb_upstream->tlb_fill(s->cs, inside ? public_address(addr) : addr, size,
+                                access, mmu_idx, probe, ra);
     s->telling = telling;
     if (!implicit) {    /* or leave it to the fill that this is a part of: the
                          * walker may be alone in QEMU, and must say it is not */
@@ -418,7 +418,7 @@ static bool mapped_by_visor(AppSheathSlb *s, vaddr addr, int size,
     if (AS_GUARD(W3_WINDOW) || page_of(addr) == s->arbiter->window_base) {
         return false;
     }
-    mapped = upstream->tlb_fill(s->cs, addr, size, access, base, true, ra) &&
+    mapped = slb_upstream->tlb_fill(s->cs, addr, size, access, base, true, ra) &&
              !arbiter_is_protected(s->arbiter,
                                    filled(s->cs, addr, base)->phys_addr);
     if (!mapped) {      /* nor may a later fetch outside hit it and not enter */

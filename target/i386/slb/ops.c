@@ -13,7 +13,7 @@
 #include "core/guard.h"
 #include "slb.h"
 
-const TCGCPUOps *upstream;
+const TCGCPUOps *slb_upstream;
 
 /* ------------------------------------------------------------------ */
 /* Events                                                              */
@@ -81,7 +81,7 @@ static void sheath_do_interrupt(CPUState *cs)
         env->exception_next_eip = env->eip;
     }
     need_tss(env);
-    upstream->do_interrupt(cs);
+    slb_upstream->do_interrupt(cs);
 }
 
 static uint32_t cause_of(int request)
@@ -114,7 +114,7 @@ static bool sheath_exec_interrupt(CPUState *cs, int requests)
         }
     }
     need_tss(env);
-    return upstream->cpu_exec_interrupt(cs, requests);
+    return slb_upstream->cpu_exec_interrupt(cs, requests);
 }
 
 /* cpu_exec_step_atomic() does not call cpu_exec_exit() when an exception ends
@@ -122,7 +122,7 @@ static bool sheath_exec_interrupt(CPUState *cs, int requests)
 static void finish_atomic(CPUState *cs)
 {
     if (slb_of(cs)->executing) {
-        upstream->cpu_exec_exit(cs);
+        slb_upstream->cpu_exec_exit(cs);
         slb_of(cs)->executing = false;
     }
 }
@@ -135,10 +135,10 @@ static bool sheath_exec_halt(CPUState *cs)
 
     finish_atomic(cs);
     if (!slb_inside(env) || !(env->eflags & TF_MASK)) {
-        return upstream->cpu_exec_halt(cs);
+        return slb_upstream->cpu_exec_halt(cs);
     }
     env->eflags &= ~TF_MASK;
-    work = upstream->cpu_exec_halt(cs);
+    work = slb_upstream->cpu_exec_halt(cs);
     env->eflags |= TF_MASK;
     if (work) {
         slb_event(slb_of(cs), AS_CAUSE_EXCEPTION, EXCP01_DB, 0, env->eip, 0,
@@ -152,14 +152,14 @@ static bool sheath_exec_halt(CPUState *cs)
 static void sheath_exec_enter(CPUState *cs)
 {
     finish_atomic(cs);
-    upstream->cpu_exec_enter(cs);
+    slb_upstream->cpu_exec_enter(cs);
     slb_of(cs)->executing = true;
 }
 
 static void sheath_exec_exit(CPUState *cs)
 {
     finish_throw(slb_of(cs));
-    upstream->cpu_exec_exit(cs);
+    slb_upstream->cpu_exec_exit(cs);
     slb_of(cs)->executing = false;
 }
 
@@ -278,10 +278,10 @@ void slb_install(void)
     for (GSList *l = classes; l; l = l->next) {
         CPUClass *cc = CPU_CLASS(l->data);
 
-        if (!upstream) {
-            upstream = cc->tcg_ops;
+        if (!slb_upstream) {
+            slb_upstream = cc->tcg_ops;
         }
-        ops = ops ?: sheath_ops(upstream);
+        ops = ops ?: sheath_ops(slb_upstream);
         cc->tcg_ops = ops;
     }
     appsheath_hooks.vmexit = hook_vmexit;

@@ -133,8 +133,8 @@ uint64_t slb_mode(CPUX86State *env);
 
 /* ops.c */
 
-/** upstream - QEMU's own functions, which ours call; set by slb_install() */
-extern const TCGCPUOps *upstream;
+/** slb_upstream - QEMU's own functions, which ours call; set by slb_install() */
+extern const TCGCPUOps *slb_upstream;
 
 /* fill.c */
 
