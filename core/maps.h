@@ -22,7 +22,8 @@ void as_maps_add(AsMaps *m, uint64_t offset, uint64_t len);
 /**
  * as_maps_take - a device unmaps what it has mapped at @offset
  * @len: the length it says; becomes the length that was mapped: the same if
- *       there is such a mapping, else the shortest
+ *       there is such a mapping, else the shortest.  A length that is wrong
+ *       for the device and right for another one's mapping takes that one
  *
  * Returns false if nothing is mapped there.
  */

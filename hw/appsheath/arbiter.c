@@ -167,7 +167,7 @@ void arbiter_log_reset(AppSheathArbiter *s)
 
 static int arbiter_attrs_to_index(IOMMUMemoryRegion *region, MemTxAttrs attrs)
 {
-    if (attrs.unspecified || attrs.requester_id) {
+    if (attrs.unspecified || attrs.requester_id || attrs.memory) {
         return attrs.unspecified && !AS_GUARD(A1_ATTRS) ? FROM_SLB : FROM_DEVICE;
     }
     if (attrs.space == SLB_ATTRS.space) {

@@ -48,7 +48,7 @@
     X(wbinvd) X(clts) X(read_cr0) X(write_cr0) X(write_cr3) X(write_cr4) X(write_cr8) \
     X(read_dr7) X(write_dr0) X(smsw) X(lmsw) X(sgdt) X(sidt) X(sldt) X(str) X(lgdt) X(lidt) \
     X(lldt) X(ltr) X(xsetbv) X(monitor) X(mwait) X(stgi) X(clgi) X(vmload) X(vmsave) X(skinit) \
-    X(wrmsr) X(outs) X(walks) X(write_cr2) X(read_dr0) X(write_dr7)
+    X(wrmsr) X(outs) X(walks) X(write_cr2) X(read_dr0) X(write_dr7) X(read_addr32)
 
 /* Selectors; the layout is SYSRET's */
 #define SEL_CODE        0x08

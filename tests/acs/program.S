@@ -214,6 +214,7 @@ act_jump:
         action  read_dr7, mov %dr7, %rax
         action  write_dr0, mov %rax, %dr0
         action  write_dr7, mov %rax, %dr7
+        action  read_addr32, mov (%ebx), %rax
         action  smsw, smsw %eax
         action  lmsw, lmsw %ax
         action  sgdt, sgdt (%rbx)

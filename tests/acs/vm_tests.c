@@ -398,6 +398,34 @@ static void without_pe(struct ctx *c)
     in_and_out(c);
 }
 
+/* QEMU adds the bases of DS and the like to 32-bit addresses once PE has been off */
+void cr0_twice_and_jump(void);
+asm(".text\n"
+    "cr0_twice_and_jump:\n"
+    "   mov %rax, %cr0\n"
+    "   mov %r14, %cr0\n"
+    "   jmp *%r15\n");
+
+static void after_pe(struct ctx *c)
+{
+    uint64_t word = pages_alloc(1, PAGE_SIZE);
+    struct area *a;
+
+    into_vm(c);
+    a = prepare(c);
+    *(uint64_t *)host(word) = GARBAGE;
+    a->orders.gpr[RBX] = word;
+    c->vm->ds.base = info(c, INFO_SECRET) - word;
+    prepare_start(c, ACT_read_addr32, (uint64_t)cr0_twice_and_jump);
+    c->launch.gpr[RAX] = c->vm->cr0 & ~CR0_PE;
+    c->launch.gpr[R14] = c->vm->cr0;
+    c->launch.gpr[R15] = c->base + AS_TEXT_OFF;
+    stay(c);
+    want_landing(c);
+    want("E7: what is at the address", a->dump.gpr[RAX], GARBAGE);
+    in_and_out(c);
+}
+
 const struct test vm_tests[] = {
     { "E1,E3,X3/in-and-out", in_and_out, BOTH | VM | SHADOW | ALIKE },
     { "X1,X2/vmmcall", vmmcall, BOTH | VM | SHADOW | ALIKE },
@@ -416,6 +444,7 @@ const struct test vm_tests[] = {
     { "E5,E7/without-ne", without_ne, BOTH | VM | ALIKE },
     { "E5,E7/with-ffxsr", with_ffxsr, BOTH | VM | ALIKE },
     { "E5,E7/without-pe", without_pe, LEVEL0 | VM | SHADOW | ALIKE },
+    { "E7,W4/pe-off-and-on", after_pe, LEVEL0 | VM | SHADOW | ALIKE },
     { "E5,E2/frames", frames, BOTH | VM | SHADOW | ALIKE },
     { "E8,A8/vmrun", vmrun_inside, LEVEL0 | ALIKE },
     { 0 }

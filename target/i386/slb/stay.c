@@ -170,6 +170,9 @@ static void reset_vectors(CPUX86State *env, uint16_t fcw, uint32_t mxcsr)
     cpu_set_fpuc(env, fcw);
     memset(env->xmm_regs, 0, sizeof(env->xmm_regs));
     memset(env->opmask_regs, 0, sizeof(env->opmask_regs));
+    memset(&env->xmm_t0, 0, sizeof(env->xmm_t0));   /* QEMU's own: the last operands */
+    memset(&env->mmx_t0, 0, sizeof(env->mmx_t0));
+    memset(&env->ft0, 0, sizeof(env->ft0));
     set_float_exception_flags(0, &env->fp_status);
     set_float_exception_flags(0, &env->sse_status);
     cpu_set_mxcsr(env, mxcsr);
@@ -573,6 +576,8 @@ void slb_enter(AppSheathSlb *s, AsPage *page, uint64_t addr)
     } else {
         start(s);
     }
+    /* QEMU leaves it on when PE goes and comes back; no base counts in 64-bit mode */
+    env->hflags &= ~HF_ADDSEG_MASK;
     env->hflags |= HF_SHEATH_MASK;
     cpu_loop_exit_noexc(s->cs);
 }
